@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from terrarium.app.builder.blocks.block_editing import BlockEditing
 from terrarium.app.builder.comparison import ComparedDesign
@@ -16,8 +16,9 @@ from terrarium.app.builder.design_list import DesignList
 from terrarium.app.builder.design_views import DesignViews, stale_mark
 from terrarium.app.builder.twin_dialog import TwinDialog
 from terrarium.app.builder.work_size import WorkSize
-from terrarium.app.kit.basics import column, label, scrolling, titled_card
+from terrarium.app.kit.basics import column, group, label, scrolling, show_if, splitter, titled_card
 from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.views import Side
 from terrarium.app.kit.setting_names.preset_words import design_title, same_preset
@@ -101,7 +102,6 @@ class BuilderTab(QWidget):
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        left = QSplitter(Qt.Orientation.Vertical)
         sizes = label("parameters", "caption")
         shown = self.list.viewport()
 
@@ -111,33 +111,19 @@ class BuilderTab(QWidget):
             )  # leave room for the scroll bar
 
         RelayoutOnResize(shown, stand_above_numbers)
-        left.addWidget(titled_card("Designs", self.list, trailing=sizes))
-        settings = QWidget()
-        settings.setLayout(column(self.form, self.blocks.section, None))
-        self.settings = scrolling(settings)
+        designs = titled_card("Designs", self.list, trailing=sizes)
+        self.settings = scrolling(group(self.form, self.blocks.section, None))
         self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it when they get the focus
-        left.addWidget(titled_card("Settings", self.settings))
-        left.setStretchFactor(0, 2)
-        left.setStretchFactor(1, 3)
-        left.setSizes([270, 420])
+        settings = titled_card("Settings", self.settings)
+        self._left = splitter(designs, settings, sizes=(270, 420), grows=(2, 3), vertical=True)
+        self._middle = titled_card("", self.views)
         self.stale = stale_mark()
-        costs = scrolling(self.costs)
-        costs.setAccessibleName("Costs")
-        right = titled_card("Costs", self.work, costs, trailing=self.stale)
-        self._costs_area = costs
-        splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self._left, self._middle, self._side = left, titled_card("", self.views), Side(right, self.views, "costs")
-        for widget in (left, self._middle, self._side):
-            splitter.addWidget(widget)
-        for each in (splitter, left):
-            each.setChildrenCollapsible(False)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([336, 764, 330])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(*[2 * SPACE] * 4)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(self.bar)
-        layout.addWidget(splitter, 1)
+        self._costs_area = named(scrolling(self.costs), "Costs")
+        right = titled_card("Costs", self.work, self._costs_area, trailing=self.stale)
+        self._side = Side(right, self.views, "costs")
+        self.splitter = splitter(self._left, self._middle, self._side, sizes=(336, 764, 330), grows=1)
+        contents = self.bar, self.splitter
+        self.setLayout(column(*contents, spacing=SPACE + SPACE // 2, grows=self.splitter, margin=2 * SPACE))
         RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
@@ -314,8 +300,7 @@ class BuilderTab(QWidget):
     @Slot(str)
     def _on_problem_changed(self, sentences: str) -> None:
         self.views.diagram.set_problem(self.form.problem_slot)
-        self.views.stale.setVisible(bool(sentences))
-        self.stale.setVisible(bool(sentences))
+        show_if(sentences, self.views.stale, self.stale)
         if sentences:
             self.bar.say(
                 f"{sentences.splitlines()[0]} The views and costs show the last legal design.", is_problem=True

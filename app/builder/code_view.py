@@ -6,12 +6,13 @@ from pathlib import Path
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.code_editor import CodeEditor
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.worker.failures import describe
 from terrarium.models.code_view import module_source
 from terrarium.models.files.atomic import atomic_write_text
@@ -27,8 +28,7 @@ class CodeView(QWidget):
         super().__init__(parent)
         self._name = ""
         self._shown: tuple[ModelConfig, str] | None = None
-        self.editor = CodeEditor(theme)
-        self.editor.setAccessibleName("The design as a PyTorch module")
+        self.editor = named(CodeEditor(theme), "The design as a PyTorch module")
         self.counts = ElidedLabel()
         set_role(self.counts, "caption")
         self.message = label(_HINT, "caption", wrap=True)
@@ -38,12 +38,8 @@ class CodeView(QWidget):
         self.numbers.toggled.connect(self.editor.set_numbers_shown)
         self.copy = button("Copy", theme, self.copy_code, icon="copy", tip="Copy the whole module")
         self.save = button("Save as…", theme, self.choose_file, icon="floppy-disk", tip="Save it to a file")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.counts, self.numbers, self.copy, self.save))
-        layout.addWidget(self.editor, 1)
-        layout.addWidget(self.message)
+        head = row(self.counts, self.numbers, self.copy, self.save)
+        self.setLayout(column(head, self.editor, self.message, grows=self.editor))
         QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.choose_file)
 
     def set_design(self, config: ModelConfig, name: str = "This design") -> None:

@@ -6,21 +6,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QHBoxLayout,
     QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
 from terrarium.app.builder.design_menu import DesignMenu
-from terrarium.app.kit.basics import button, clear, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, clear, column, plain_tip, row, set_role
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -46,24 +45,16 @@ class CompareView(QWidget):
         self.csv = button(
             "CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy the table as CSV, for a spreadsheet"
         )
-        self.markdown.setAccessibleName("Copy as Markdown")
-        self.csv.setAccessibleName("Copy as CSV")
+        named(self.markdown, "Copy as Markdown")
+        named(self.csv, "Copy as CSV")
         self.note = ElidedLabel()
         set_role(self.note, "caption")
         self.chips: list[QPushButton] = []
-        self._chips = QHBoxLayout()
-        self._chips.setSpacing(SPACE)
-        self.table = QTableWidget()
+        self._chips = row()
+        self.table = named(QTableWidget(), "Comparison of designs")
         self._prepare_table()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        bar = row(self.add)
-        bar.addLayout(self._chips)
-        bar.addStretch(1)
-        layout.addLayout(bar)
-        layout.addWidget(WholeRows(self.table), 1)
-        layout.addLayout(row(self.note, self.markdown, self.csv))
+        bar, table = row(self.add, self._chips, None), WholeRows(self.table)
+        self.setLayout(column(bar, table, row(self.note, self.markdown, self.csv), grows=table))
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_markdown)
         remove = QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove_current)
         for shortcut in (copy, remove):
@@ -115,7 +106,6 @@ class CompareView(QWidget):
 
     def _prepare_table(self) -> None:
         table = self.table
-        table.setAccessibleName("Comparison of designs")
         table.setProperty("role", "plain")
         table.setShowGrid(False)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -190,14 +180,14 @@ class CompareView(QWidget):
         name.setToolTip(plain_tip(compared.tip))
         self.table.setItem(line, 0, name)
         cells = zip(compared.cells, compared.exact, compared.differs, strict=True)
-        for column, (cell, exact, differs) in enumerate(cells, start=1):
+        for at, (cell, exact, differs) in enumerate(cells, start=1):
             item = QTableWidgetItem(cell)
             item.setFont(self._theme.mono_font(0.95))
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             item.setToolTip(f"{compared.tip}\n{int(exact):,}" if exact.isdecimal() else compared.tip)
             if differs and compared.group != COSTS:
                 item.setForeground(colors.color("accent"))
-            self.table.setItem(line, column, item)
+            self.table.setItem(line, at, item)
 
     def _size_columns(self) -> None:
         """Fit each column to its text; spare width is shared by the designs, up to a maximum."""
@@ -207,8 +197,8 @@ class CompareView(QWidget):
         first = max((names.horizontalAdvance(row.label) for row in self._rows), default=0) + _PADDING
         self.table.setColumnWidth(0, first)
         spare = min((self.table.viewport().width() - first) // len(self.designs), round(_MAX_COLUMN_WIDTH * scale))
-        for column, design in enumerate(self.designs):
-            words = [cells.horizontalAdvance(row.cells[column]) for row in self._rows]
+        for at, design in enumerate(self.designs):
+            words = [cells.horizontalAdvance(row.cells[at]) for row in self._rows]
             words.append(header.fontMetrics().horizontalAdvance(design.title))
-            self.table.setColumnWidth(column + 1, max(spare, max(words) + _PADDING))
+            self.table.setColumnWidth(at + 1, max(spare, max(words) + _PADDING))
         self.table.verticalHeader().setDefaultSectionSize(round(26 * scale))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
-from terrarium.app.kit.basics import button, set_enabled, set_role
+from terrarium.app.kit.basics import button, row, set_enabled, set_role
+from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -52,15 +53,12 @@ class DesignBar(QWidget):
 
     def __init__(self, theme: ThemeProvider, actions: DesignActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.name = QLineEdit()
-        self.name.setAccessibleName("Name of the design")
-        self.name.setToolTip("The name under which the design is saved")
+        self.name = line_edit("Name of the design", "The name under which the design is saved", max_length=80)
         self.name.setFixedWidth(200)
-        self.name.setMaxLength(80)
         self.name.returnPressed.connect(lambda: actions.save())
         self.save = button("Save", theme, actions.save, icon="floppy-disk", tip="Save this design (Ctrl+S)")
-        self.more = button("", theme, icon="dots-three", tip="More: rename, duplicate, delete, import, export")
-        self.more.setAccessibleName("More")
+        tip = "More: rename, duplicate, delete, import, export"
+        self.more = named(button("", theme, icon="dots-three", tip=tip), "More")
         self.train = button("Train this design", theme, actions.train, icon="play-fill", role="primary", tip=_TRAIN_TIP)
         self.twin = button("Train beside its twin…", theme, actions.train_twin, icon="scales", tip=_TWIN_TIP)
         self.twin.hide()
@@ -75,16 +73,8 @@ class DesignBar(QWidget):
             if name in _GROUP_ENDS:
                 self.menu.addSeparator()
         self.more.setMenu(self.menu)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        for widget in (self.name, self.save, self.more):
-            layout.addWidget(widget)
-        layout.addSpacing(SPACE)
-        layout.addWidget(self.line, 1)
-        layout.addSpacing(SPACE)
-        layout.addWidget(self.twin)
-        layout.addWidget(self.train)
+        contents = self.name, self.save, self.more, SPACE, self.line, SPACE, self.twin, self.train
+        self.setLayout(row(*contents, grows=self.line))
 
     def allow(self, *, is_own: bool, is_changed: bool, has_blocks: bool, problem: str) -> None:
         """Enable the actions that apply: some need one of the user's own designs, a changed or a legal one, or one with

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Slot
-from PySide6.QtWidgets import QComboBox, QGridLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QSpinBox, QWidget
 
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, show_if, show_words
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, named
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.setting_names.slot_words import changed_slots, format_slot, label_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -34,6 +35,10 @@ _WIDTH, _HEIGHT = 560, 390
 _SETTLE_MS = 300
 """Milliseconds without a change of data or block after which both designs are measured."""
 _MEASURING = "Measuring both designs…"
+_ABOUT = (
+    "Its twin has the built-in part in the block's place, and a feed-forward of the width that makes it as large. Both "
+    "learn the same with the same seeds: what differs is what the block does."
+)
 
 
 class TwinDialog(Dialog):
@@ -51,9 +56,8 @@ class TwinDialog(Dialog):
         self._failure = ""
         self.setWindowTitle(f"Train {name} beside its twin")
         self.resize(round(_WIDTH * theme.text_scale), round(_HEIGHT * theme.text_scale))
-        self.place, self.data = QComboBox(), ElidedCombo()
-        for place, reference in blocks_of(design).items():
-            self.place.addItem(f"{TITLES[place]}: {reference.name}", place)
+        places = {place: f"{TITLES[place]}: {reference.name}" for place, reference in blocks_of(design).items()}
+        self.place, self.data = choice("Block", entries=places), ElidedCombo()
         self.steps = IntBox(1, _MAX_STEPS, 100)
         self.steps.setValue(TrainConfig().steps)
         self.seeds = QSpinBox()
@@ -67,21 +71,11 @@ class TwinDialog(Dialog):
         )
         self.start = button("Train them now", theme, self._on_start, icon="play-fill", role="primary")
         self.start.setDefault(True)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        lines.setSpacing(SPACE)
-        lines.addWidget(
-            label(
-                "Its twin has the built-in part in the block's place, and a feed-forward of the width that makes it as "
-                "large. Both learn the same with the same seeds: what differs is what the block does.",
-                wrap=True,
-            )
-        )
-        lines.addLayout(self._form())
-        for widget in (self.about, self.time, self.problem):
-            lines.addWidget(widget)
-        lines.addStretch(1)
-        lines.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
+        words = label(_ABOUT, wrap=True)
+        cancel = button("Cancel", theme, self.reject, tip="Train nothing")
+        contents = words, self._form(), self.about, self.time, self.problem, None
+        buttons = row(None, cancel, self.wait, self.start)
+        self.setLayout(column(*contents, buttons, margin=(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)))
         self._job = LatestJob(session.worker, self)
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
@@ -99,43 +93,29 @@ class TwinDialog(Dialog):
         session.datasets.refresh()
 
     def _form(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE)
-        grid.setColumnStretch(1, 1)
         editors = (
             ("Block", self.place, "The block that the twin does not have"),
             ("Data", self.data, "The text that both learn from"),
             ("Steps", self.steps, "How many times the weights are updated in each run"),
             ("Seeds", self.seeds, "How many times both are trained, from other random numbers each time"),
         )
-        for line, (words, editor, tip) in enumerate(editors):
-            caption = label(words)
-            caption.setBuddy(editor)
-            editor.setAccessibleName(words)
-            for widget in (caption, editor):
-                widget.setToolTip(plain_tip(tip))
-                widget.setVisible(editor is not self.place or self.place.count() > 1)
-            grid.addWidget(caption, line, 0)
-            grid.addWidget(editor, line, 1)
-        return grid
+        rows = [(caption(words, editor, tip=tip), named(editor, words, tip)) for words, editor, tip in editors]
+        if self.place.count() < 2:  # shown before they have a parent, they would be windows
+            show_if(False, *rows[0])
+        return grid(*rows, grows=1, spacing=(2 * SPACE, SPACE))
 
     @Slot()
     def _list_data(self) -> None:
         """List Tiny World and the datasets that the design's head can learn, retaining the choice."""
         chosen, design = self.data.currentData(), self._design
-        choices = [("Tiny World", DataSpec())] if TASKS["language"].heads.get(design.topology) == design.head else []
+        is_language = TASKS["language"].heads.get(design.topology) == design.head
+        choices = {DataSpec(): "Tiny World"} if is_language else {}
         for info in self._session.datasets.list():
             corpus = info.corpus
             if corpus.task not in ALIGNED_TASKS and TASKS[corpus.task].heads.get(design.topology) == design.head:
                 spec = DataSpec(source="dataset", dataset=corpus.sha, task=corpus.task, labels=corpus.labels)
-                choices.append((f"{info.name}  ·  {TASKS[corpus.task].title}", spec))
-        with QSignalBlocker(self.data):
-            self.data.clear()
-            for words, spec in choices:
-                self.data.addItem(words, spec)
-            specs = [spec for _, spec in choices]
-            self.data.setCurrentIndex(specs.index(chosen) if chosen in specs else 0 if specs else -1)
+                choices[spec] = f"{info.name}  ·  {TASKS[corpus.task].title}"
+        fill_choice(self.data, choices, chosen)
         if self.data.currentData() != chosen or chosen is None:
             self._ask()
 
@@ -201,10 +181,8 @@ class TwinDialog(Dialog):
     @Slot()
     def _show(self) -> None:
         found, is_busy = self._proposal, self._session.training.active
-        self.problem.setText(self._failure)
-        self.problem.setVisible(bool(self._failure))
-        self.about.setText("" if found is None else _describe(found))
-        self.about.setVisible(found is not None)
+        show_words(self.problem, self._failure)
+        show_words(self.about, "" if found is None else _describe(found))
         self.time.setText(_MEASURING if self.busy else "" if found is None else self._length(found))
         waits = self._failure or ("" if found is not None else "The settings are being proposed: wait a moment.")
         set_enabled(self.wait, waits)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSignalBlocker, Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.inputs import caption, grid, named
 from terrarium.app.kit.theme import SPACE
 
 DEFAULT_BATCH = 24
@@ -27,22 +27,14 @@ class WorkSize(QWidget):
         self.batch = IntBox(1, 65_536, 1)
         self.length = IntBox(1, 16_777_216, 16)
         self.batch.setValue(DEFAULT_BATCH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, SPACE // 2, 0, SPACE + SPACE // 2)
-        grid.setVerticalSpacing(SPACE // 2)
-        grid.setColumnStretch(0, 1)
         tips = (
             ("Batch, texts", self.batch, "How many texts are processed in parallel: B in the diagram"),
             ("Length, tokens", self.length, "How long each of them is, up to the context length: T in the diagram"),
         )
-        for line, (words, box, tip) in enumerate(tips):
-            name = label(words, "muted")
-            name.setBuddy(box)
-            box.setAccessibleName(words)
-            for widget in (name, box):
-                widget.setToolTip(plain_tip(tip))
-            grid.addWidget(name, line, 0)
-            grid.addWidget(box, line, 1)
+        rows = [(caption(words, box, "muted", tip), named(box, words, tip)) for words, box, tip in tips]
+        lines = grid(*rows, grows=0)
+        lines.setContentsMargins(0, SPACE // 2, 0, SPACE + SPACE // 2)
+        self.setLayout(lines)
         self._size_boxes()
         self.batch.valueChanged.connect(self.changed)
         self.length.valueChanged.connect(self._on_length)

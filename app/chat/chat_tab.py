@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.chat_views import ChatModes
@@ -27,7 +27,7 @@ from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.tokens.colours import NO_COLOURS
 from terrarium.app.glass.tokens.draft_colours import DRAFT
 from terrarium.app.help.panels import PANELS
-from terrarium.app.kit.basics import button, frame
+from terrarium.app.kit.basics import button, column, frame, group, row, splitter
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
@@ -116,40 +116,21 @@ class ChatTab(QWidget):
         RelayoutOnResize(self, self._arrange)
 
     def _build(self) -> None:
-        self._left, self._right = self._left_side(), frame("card", margin=SPACE + SPACE // 2)
-        lines = self._right.layout()
-        assert lines is not None
-        lines.addWidget(self.side)
-        centre = self._centre = QWidget()
-        middle = self._middle = QVBoxLayout(centre)
-        middle.setSpacing(SPACE)
-        middle.addWidget(self.models)
-        middle.addWidget(self.modes, 1)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        for panel in (self._left, centre, self._right):
-            splitter.addWidget(panel)
-        splitter.setStretchFactor(1, 1)
-        splitter.splitterMoved.connect(self._on_resized)
-        self._splitter = splitter
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(splitter, 1)
-        layout.addWidget(self.side.strip)
+        self._left, self._right = self._left_side(), frame("card", self.side, margin=SPACE + SPACE // 2)
+        self._middle = column(self.models, self.modes, grows=self.modes)
+        self._centre = QWidget()
+        self._centre.setLayout(self._middle)
+        self._splitter = splitter(self._left, self._centre, self._right, grows=1)
+        self._splitter.splitterMoved.connect(self._on_resized)
+        margin = (2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
+        self.setLayout(row(self._splitter, self.side.strip, spacing=SPACE // 2, grows=self._splitter, margin=margin))
         put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
         self.setFocusProxy(self.modes.pages.page(self.modes.current))
 
     def _left_side(self) -> QWidget:
-        panel = QWidget()
         self._branches = Section("Branches", self._theme)
         self._branches.set_body(self.tree)
-        lines = QVBoxLayout(panel)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.chats, 2)
-        lines.addWidget(self._branches, 1)
-        return panel
+        return group(self.chats, self._branches, grows={self.chats: 2, self._branches: 1})
 
     def _connect(self) -> None:
         session, conversation = self._session, self.conversation

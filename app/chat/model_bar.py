@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from terrarium.app.chat.conversation.starters import describe_world
-from terrarium.app.kit.basics import button, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, plain_tip, row, set_enabled, show_words
 from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -46,9 +46,6 @@ class ModelBar(QWidget):
         self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Cancel loading")
         # The height is ignored, so that nothing moves when the button appears.
         self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
         self.longer = button(
             "Train longer…",
             theme,
@@ -66,14 +63,9 @@ class ModelBar(QWidget):
             tip="A new run that starts from this model's weights and learns other data",
         )
         self._beside: list[QWidget] = [self.picker, self.note, self.cancel]
-        self._first = row(*self._beside)
-        self._first.setStretch(1, 1)
-        self._buttons = QWidget()
-        self._buttons.setLayout(row(self.longer, self.tune))
-        self._below = row(self.world, None)
-        self._below.setStretch(1, 1)
-        for line in (self._first, self._below):
-            lines.addLayout(line)
+        self._first, self._below = row(*self._beside, grows=self.note), row(self.world, None)
+        self._buttons = group(row(self.longer, self.tune))
+        self.setLayout(column(self._first, self._below, spacing=SPACE // 2))
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self.show_choices)
         session.runs.changed.connect(self.show_choices)
@@ -110,8 +102,7 @@ class ModelBar(QWidget):
         self.picker.set_choices(runs, self._live_name, which, step)
         is_headless = model is not None and model.mode == "vectors"
         world = _HEADLESS if is_headless else describe_world(model)
-        self.world.setText(world)
-        self.world.setVisible(bool(world))
+        show_words(self.world, world)
         self._show_state()
         self.choices_changed.emit()
 

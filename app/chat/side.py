@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.chat.settings.sampling_panel import SamplingPanel
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.glass_panel import GlassPanel
 from terrarium.app.help.panels import PANELS, Panel
-from terrarium.app.kit.basics import button, scrolling, separator
+from terrarium.app.kit.basics import button, group, scrolled, separator
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
 from terrarium.app.kit.layout.rail import Rail
 from terrarium.app.kit.layout.section import Section
@@ -71,13 +71,7 @@ class ChatSide(Views):
         super().__init__(title, views, parent, bar=self.rail)
         self._is_folded = False
         self.fold = button("", theme, self._on_fold, icon=_FOLD, role="quiet-icon")
-        self.strip = QWidget()
-        lines = QVBoxLayout(self.strip)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self.fold)
-        lines.addWidget(self.rail)
-        lines.addStretch(1)
+        self.strip = group(self.fold, self.rail, None, spacing=SPACE // 2)
         self.rail.pressed_again.connect(self._on_fold)
         self._left_for_settings = ""
         self.view(SETTINGS)  # the sections exist already and need a parent
@@ -136,23 +130,15 @@ class ChatSide(Views):
         """Do nothing: each view follows the focus through signals."""
 
     def _make_settings(self) -> QWidget:
-        page = QWidget()
-        lines = QVBoxLayout(page)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE + SPACE // 2)
-        extras = list[QWidget]()
+        parts = list[QWidget]()
         for i, (title, body) in enumerate(self._settings.items()):
             section = Section(title, self._theme, folded=title in self._folded)
             section.set_body(body)
-            parts = (separator(), section) if i else (section,)
-            extras += parts if i else ()
-            for part in parts:
-                lines.addWidget(part)
+            parts += (separator(), section) if i else (section,)
         link = MoreLink("group of settings", self._session.detail, nouns="groups of settings")
-        lines.addWidget(link)
-        self._hidden_groups = AdvancedSettings(link, extras, len(self._settings) - 1, self._n_changed)
-        lines.addStretch(1)
-        return scrolling(page)
+        area = scrolled(*parts, link, None, spacing=SPACE + SPACE // 2)
+        self._hidden_groups = AdvancedSettings(link, parts[1:], len(self._settings) - 1, self._n_changed)
+        return area
 
     def refresh_settings(self) -> None:
         """Recount the groups of settings that differ from their defaults."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.common import UsageError
 from terrarium.app.commands.options import Command, Entry, Group, action_name, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from terrarium.app.commands.queue import queue_option, queue_recipe
@@ -78,10 +78,7 @@ class Demonstration(Command):
         found = job.result
         if found is None:
             return INTERRUPTED
-        if self.as_json:
-            print_json(found.to_dict())
-        else:
-            print(describe(found))
+        self.show(found.to_dict(), describe(found))
         return DONE
 
     def own_pairs(self) -> str:
@@ -148,10 +145,7 @@ class Compare(Command, help="who wins: the win rates of several stages, by each 
                 device=self.device,
             )
             found = drive(work, line)
-        if self.as_json:
-            print_json(found.to_dict())
-        else:
-            print(describe_win_rates(found))
+        self.show(found.to_dict(), describe_win_rates(found))
 
 
 COMMAND = Group(

@@ -6,8 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.options import Command, Group, argument, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.app.commands.spec_options import find_design
 from terrarium.models.custom_blocks.manifest import CustomBlock

@@ -10,15 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import (
-    UsageError,
-    find_model,
-    model_argument,
-    open_model,
-    print_json,
-    weights_option,
-)
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError, find_model, model_argument, open_model, weights_option
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.replying import DraftOptions, sampling_from, sampling_options, write_reply
 from terrarium.models.chat.own_template import Message
 from terrarium.models.chat.prompting import WHEN_FULL, PromptSettings

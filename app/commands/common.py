@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,11 +83,6 @@ def settings_from(cls: type[Settings], given: Mapping[str, Any]) -> Settings:
         return cls(**given)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def print_json(value: Any) -> None:
-    """Print the command's one JSON object."""
-    print(json.dumps(value, ensure_ascii=True))
 
 
 def read_argument(text: str) -> str:

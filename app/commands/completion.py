@@ -30,12 +30,13 @@ case $1 in
   design) printf '%s\\n' {" ".join(PRESETS)}; ls designs | sed 's/\\.json$//'; ls runs ;;
   dataset) sed -n 's/^ *"label": "\\(.*\\)",$/\\1/p' corpora/*/about.json ;;
   setting) printf '%s=\\n' @SETTINGS@ ;;
+  name) printf '%s\\n' @SETTINGS@ ;;
 esac 2>/dev/null"""
 """Prints the names of a kind ($1), one a line, in the library, which is $2 unless the environment names another."""
 
 _WITH_FILES = ("model", "tokenizer", "design", "dataset")
 """The kinds in whose place a file may be named, too."""
-_KINDS = ("run", "setting", *_WITH_FILES)
+_KINDS = ("run", "setting", "name", *_WITH_FILES)
 
 _FUNCTIONS = {
     # Words of functions with “file” in their name are quoted where they have spaces.
@@ -51,7 +52,7 @@ _terrarium_file_@KIND@() {
 _terrarium_file_@KIND@() {
   local -a names
   names=("${(@f)$(sh -c @NAMES@ sh @KIND@ @HOME@)}")
-  compadd -a names
+  [[ -z $names[1] ]] || compadd -a names
   @FILES@
 }""",
     "fish": """\

@@ -6,10 +6,11 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from terrarium.app.commands.common import UsageError, open_model, print_json
-from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.common import UsageError, open_model
+from terrarium.app.commands.options import Command, Group, argument, option, print_json
 from terrarium.app.commands.preference_data import (
     DATASET_NAME,
     Export,
@@ -20,6 +21,8 @@ from terrarium.app.commands.preference_data import (
 )
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.corpora.corpus import Corpus, find_dataset, list_corpora
+from terrarium.models.corpora.hub import SORTS, Hub
+from terrarium.models.corpora.hub import TASKS as HUB_TASKS
 from terrarium.models.data.corrections import build_corrections_corpus
 from terrarium.models.events import result_of
 from terrarium.models.importing.checks import Checks, check_events
@@ -29,9 +32,9 @@ from terrarium.models.importing.formats.rows import ReadOptions
 from terrarium.models.importing.importer import dataset_name, describe_damage, import_events
 from terrarium.models.importing.inspection import SourceInfo, inspect_events
 from terrarium.models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, ImportPlan
-from terrarium.models.library.library import Library
+from terrarium.models.library.library import Library, safe_name
 from terrarium.models.library.run_corrections import read_corrections, set_correction
-from terrarium.models.number_words import capitalized, format_count, format_size
+from terrarium.models.number_words import capitalized, format_compact, format_count, format_size
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.tasks import TASKS
 
@@ -152,6 +155,56 @@ class Check(_Source, epilog=_WORDS):
         _print_source(info, plan, checks, None, as_json=self.as_json)
 
 
+class Search(Command):
+    """Search the Hugging Face hub for datasets (HF_ENDPOINT names another hub)."""
+
+    words: tuple[str, ...] = argument("WORD", "words in the name of a dataset")
+    task: str = option("only those for this task", default="", choices=tuple(HUB_TASKS))
+    language: str = option("only those in this language, as fr", default="")
+    sort: str = option("the order", default=next(iter(SORTS)), choices=tuple(SORTS))
+
+    def run(self) -> None:
+        """Print the datasets found."""
+        with ProgressLine(as_json=self.as_json) as line:
+            work = Hub().search(" ".join(self.words), task=self.task, language=self.language, sort=self.sort)
+            found = drive(work, line)
+        lines = [
+            f"{each.id}  ({format_compact(each.downloads)} downloads, {each.licence or 'no licence'}"
+            f"{', gated' if each.gated else ''})"
+            for each in found
+        ]
+        text = "\n".join(map(_printable, lines)) or "Nothing found: try other words."
+        self.show({"datasets": [dataclasses.asdict(each) for each in found]}, text)
+
+
+class Download(Command):
+    """Download a dataset of the Hugging Face hub as Parquet files, for `terrarium data import`; a stopped download
+    resumes where it left off.
+    """
+
+    id: str = argument("OWNER/NAME", "the dataset's name on the hub")
+    config: str = option("its configuration (default: the first)", default="")
+    split: tuple[str, ...] = option("only this part; again for each (default: all)")
+    out: Path | None = option("the folder (default: a new one in the library)", metavar="DIR")
+
+    def run(self) -> None:
+        """Download, and print the folder."""
+        hub, library = Hub(), Library()
+        with ProgressLine(as_json=self.as_json) as line:
+            details = drive(hub.details(self.id), line)
+            if details.problem:
+                raise ValueError(details.problem)
+            config = self.config or details.configs[0]
+            splits = self.split or tuple(each.split for each in details.splits if each.config == config)
+            if not splits:
+                raise ValueError(f"“{self.id}” has no configuration {config!r}: use {', '.join(details.configs)}.")
+            name = safe_name(f"{self.id} {config}".replace("/", " "))
+            folder = (self.out or library.home / "downloads" / name).expanduser().absolute()
+            files = drive(hub.download(self.id, config, splits, folder), line)
+        paths = {split: [str(path) for path in found] for split, found in files.items()}
+        self.show({"folder": str(folder), "config": config, "files": paths}, folder)
+
+
 class ListDatasets(Command):
     """List the datasets of the library."""
 
@@ -235,6 +288,8 @@ COMMAND = Group(
     actions={
         "import": Import,
         "check": Check,
+        "search": Search,
+        "download": Download,
         "list": ListDatasets,
         "show": Show,
         "pairs": Pairs,

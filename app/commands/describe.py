@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrarium.app.commands.common import find_model, print_json
+from terrarium.app.commands.common import find_model
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.models.design import (
     activation_bytes,
@@ -46,10 +46,7 @@ class Describe(Command, description=__doc__):
         length = config.context_length if self.length is None else self.length
         device = "cuda" if self.device == "cuda" else "cpu"
         facts = describe(config, self.batch, length, self.optimizer, device)
-        if self.as_json:
-            print_json({"model": self.model, **facts})
-        else:
-            print(_table(self.model, facts))
+        self.show({"model": self.model, **facts}, _table(self.model, facts))
 
 
 def describe(

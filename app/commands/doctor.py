@@ -6,7 +6,6 @@ import dataclasses
 import shlex
 from typing import Any
 
-from terrarium.app.commands.common import print_json
 from terrarium.app.commands.options import Command, argument
 from terrarium.models.diagnosis import Diagnosis, Examination, Remedy, RunLog, examine
 from terrarium.models.library.library import Library
@@ -22,10 +21,7 @@ class Doctor(Command, description=__doc__, epilog="The exit code is 0 whatever i
         """Examine the run and print what was found."""
         folder = RunFolder.open(Library().find_run(self.run_id))
         examination = examine(RunLog.read(folder))
-        if self.as_json:
-            print_json({"run": folder.id, **_facts(folder, examination)})
-        else:
-            print(_report(folder, examination))
+        self.show({"run": folder.id, **_facts(folder, examination)}, _report(folder, examination))
 
 
 def remedy_command(run_id: str, remedy: Remedy) -> str:

@@ -13,15 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import (
-    UsageError,
-    find_model,
-    model_argument,
-    open_model,
-    print_json,
-    weights_option,
-)
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError, find_model, model_argument, open_model, weights_option
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.library.library import Library

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import UsageError, find_model, model_argument, print_json
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError, find_model, model_argument
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
@@ -74,10 +74,7 @@ class Export(Command, description=__doc__):
                 out = drive(self._export(), line)
         else:
             out = self._export_run()
-        if self.as_json:
-            print_json({"out": str(out), "format": self.format})
-        else:
-            print(out)
+        self.show({"out": str(out), "format": self.format}, out)
         return 0
 
     def _share_gguf(self) -> int:
@@ -154,10 +151,10 @@ class Export(Command, description=__doc__):
         token = found or _ask("Hugging Face token with write access: ", secret=True)
         with ProgressLine(as_json=self.as_json) as line:
             address = drive(push_hf(source, name, token, licence=licence, public=self.public, keep=not found), line)
-        if self.as_json:
-            print_json({"address": address, "format": self.format, "public": self.public})
-        else:
-            print(f"{address} ({'public' if self.public else 'private'})")
+        self.show(
+            {"address": address, "format": self.format, "public": self.public},
+            f"{address} ({'public' if self.public else 'private'})",
+        )
         return 0
 
     def _export_run(self) -> Path:

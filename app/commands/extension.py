@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, Group, argument
+from terrarium.app.commands.options import Command, Group, argument, print_json
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.extensions.template import make_package
@@ -41,10 +40,7 @@ class New(Command):
     def run(self) -> None:
         """Make the package, and print its folder."""
         folder = make_package(self.name, self.folder, taken=OPTIMIZERS)
-        if self.as_json:
-            print_json({"folder": str(folder.absolute())})
-        else:
-            print(f"{folder}\nInstall it with: pip install -e {folder}")
+        self.show({"folder": str(folder.absolute())}, f"{folder}\nInstall it with: pip install -e {folder}")
 
 
 COMMAND = Group(

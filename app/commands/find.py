@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import print_json
 from terrarium.app.commands.options import Command, Entry, Group, action_name
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.app.commands.spec_options import SpecOptions
@@ -51,10 +50,7 @@ class Find(Command):
                 line.show(Notice(sentence=sentence))
             spec = self.spec.with_proposals(spec, Library(), line, device=self.device, quiet=self.as_json)
             facts, words = drive(find[self.what](spec, self.device), line)
-        if self.as_json:
-            print_json(facts)
-        else:
-            print(words)
+        self.show(facts, words)
 
 
 COMMAND = Group(

@@ -9,15 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import (
-    UsageError,
-    model_argument,
-    open_model,
-    print_json,
-    read_argument,
-    weights_option,
-)
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError, model_argument, open_model, read_argument, weights_option
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.replying import DraftOptions, sampling_from, sampling_options, write_reply, write_statistics
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, argument
+from terrarium.app.commands.options import Command, argument, print_json
 from terrarium.app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
 from terrarium.app.guide.progress import Progress, read_progress
 from terrarium.models.library.library import Library

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, print_json, refuse_run_file
+from terrarium.app.commands.common import UsageError, refuse_run_file
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
@@ -42,7 +42,4 @@ class Import(Command, description=__doc__):
                 folder = drive(read(source, self.base, library, out, self.name), line)
             else:
                 folder = drive(import_model(source, library, out, self.name), line)
-        if self.as_json:
-            print_json({"run": str(folder.folder), "id": folder.id, "config": folder.spec.model.to_dict()})
-        else:
-            print(folder.folder)
+        self.show({"run": str(folder.folder), "id": folder.id, "config": folder.spec.model.to_dict()}, folder.folder)

@@ -13,7 +13,6 @@ from terrarium.app.commands.common import (
     find_model,
     model_argument,
     open_model,
-    print_json,
     read_argument,
     weights_option,
 )
@@ -65,10 +64,7 @@ class Inspect(Command, description=__doc__):
         text, choices = _text_of(model, tokenizer, prompt, sampling, form if self.chat else None)
         target = TargetToken(text, _position(self.token, text, choices))
         answer = result_of(read_answer(model, tokenizer, target, PassCache()))
-        if self.as_json:
-            print_json(to_json(answer))
-        else:
-            print("\n".join(describe_all(answer)))
+        self.show(to_json(answer), "\n".join(describe_all(answer)))
 
 
 def _position(number: int | None, text: ReadText, choices: list[int]) -> int:

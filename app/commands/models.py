@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.options import Command, Group, argument, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.interop.hub.catalogue import PURPOSES, listed_models
 from terrarium.models.library.library import Library
@@ -92,10 +91,7 @@ class Download(
         with ProgressLine(as_json=self.as_json) as line:
             work = download_model(Library(), ModelHub(), self.id, self.file, name=self.name, n_free=n_free)
             folder = drive(work, line)
-        if self.as_json:
-            print_json({"run": str(folder.folder), "id": folder.id, "config": folder.spec.model.to_dict()})
-        else:
-            print(folder.folder)
+        self.show({"run": str(folder.folder), "id": folder.id, "config": folder.spec.model.to_dict()}, folder.folder)
 
 
 COMMAND = Group(

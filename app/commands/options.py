@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +58,11 @@ def slots(cls: type, *, group: str = "", read: Mapping[str, Callable[[str], Any]
 def action_name() -> Any:
     """Return a field that holds the name of the action, as it was typed."""
     return field(metadata={"action": True})
+
+
+def print_json(value: Any) -> None:
+    """Print the command's one JSON object."""
+    print(json.dumps(value, ensure_ascii=True))
 
 
 def _read_hash(text: str) -> str:
@@ -108,6 +114,13 @@ class Command(OptionSet, ABC):
         about = " ".join((cls.__doc__ or "").split())
         cls.help = help or f"{about[:1].lower()}{about[1:]}".removesuffix(".")
         cls.description, cls.epilog = description or about, epilog
+
+    def show(self, facts: Mapping[str, Any], text: object) -> None:
+        """Print the result: the facts as one JSON object with --json, else the text."""
+        if self.as_json:
+            print_json(facts)
+        else:
+            print(text)
 
     @abstractmethod
     def run(self) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terrarium.app.commands.common import print_json
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
@@ -37,10 +36,7 @@ class Pack(
                 packed, file.expanduser().absolute(), library, all_checkpoints=self.all_checkpoints, chats=self.chats
             )
             path = drive(events, line)
-        if self.as_json:
-            print_json({"file": str(path), "bytes": path.stat().st_size})
-        else:
-            print(f"{path} ({format_size(path.stat().st_size)})")
+        self.show({"file": str(path), "bytes": path.stat().st_size}, f"{path} ({format_size(path.stat().st_size)})")
 
 
 class Unpack(
@@ -59,7 +55,4 @@ class Unpack(
 
         with ProgressLine(as_json=self.as_json) as line:
             made = drive(unpack_run(self.file.expanduser().absolute(), Library(), self.name), line)
-        if self.as_json:
-            print_json({"run": str(made.folder), "id": made.id, "name": made.name})
-        else:
-            print(made.folder)
+        self.show({"run": str(made.folder), "id": made.id, "name": made.name}, made.folder)

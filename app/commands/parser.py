@@ -25,6 +25,7 @@ COMMANDS = {
     "align": "align:COMMAND",
     "generate": "generate:Generate",
     "inspect": "inspect:Inspect",
+    "calibration": "calibration:CalibrationCommand",
     "chat": "chat:Chat",
     "serve": "serve:Serve",
     "tokenizer": "tokenizer:COMMAND",

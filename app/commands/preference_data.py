@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from terrarium.app.commands.common import UsageError, open_model, print_json, settings_from
-from terrarium.app.commands.options import Command, argument, option, slots
+from terrarium.app.commands.common import UsageError, open_model, settings_from
+from terrarium.app.commands.options import Command, argument, option, print_json, slots
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.app.commands.spec_options import split_checkpoint
 from terrarium.models.alignment.annotator import Annotator
@@ -64,17 +64,14 @@ class Pairs(Command):
             raise ValueError(f"There is no preference set called {self.name!r}: there are {known}.")
         if self.rename is not None:
             name = rename_set(library, self.name, self.rename)
-            if self.as_json:
-                print_json({"renamed": {"from": self.name, "to": name}})
-            else:
-                print(f"{self.name!r} is now called {name!r}.")
+            self.show({"renamed": {"from": self.name, "to": name}}, f"{self.name!r} is now called {name!r}.")
             return
         if self.delete:
             token = library.move_to_trash(PreferenceSet(library, self.name).folder)
-            if self.as_json:
-                print_json({"deleted": self.name, "trash": token})
-            else:
-                print(f"{self.name!r} is in the trash: `terrarium trash restore {token}` puts it back.")
+            self.show(
+                {"deleted": self.name, "trash": token},
+                f"{self.name!r} is in the trash: `terrarium trash restore {token}` puts it back.",
+            )
             return
         corpus, left_behind = build_set_corpus(library, self.name, rated=self.thumbs)
         if self.as_json:
@@ -125,10 +122,9 @@ class Simulate(Command):
                 if isinstance(event, PairsJudged) and event.pairs:
                     chosen.add(event.pairs)
                     n_pairs += len(event.pairs)
-        if self.as_json:
-            print_json({"set": self.name, "pairs": n_pairs})
-        else:
-            print(f"{format_count(n_pairs, 'pair')} judged and added to {self.name!r}.")
+        self.show(
+            {"set": self.name, "pairs": n_pairs}, f"{format_count(n_pairs, 'pair')} judged and added to {self.name!r}."
+        )
 
 
 class Export(

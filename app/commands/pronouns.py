@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from terrarium.models.library.library import Library
 

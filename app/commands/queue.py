@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.options import Command, Group, argument, option, print_json
 from terrarium.app.commands.progress import Interrupt, ProgressLine, drive, stop_on_interrupt
 from terrarium.app.commands.spec_options import SpecOptions
 from terrarium.app.commands.train import lengthened_run, run_to_resume

@@ -7,8 +7,8 @@ import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, print_json
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from terrarium.app.commands.queue import queue_option, queue_recipe
 from terrarium.models.corpora.text_corpora import check_text_files

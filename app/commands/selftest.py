@@ -17,7 +17,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import print_json
 from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive
 
@@ -56,10 +55,7 @@ class Selftest(Command, description=__doc__):
                 results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
                 if not self.as_json:
                     print(f"ok  {name:<17}{finding}", flush=True)
-        if self.as_json:
-            print_json({"ok": True, "checks": results})
-        else:
-            print(f"All {len(results)} checks passed.")
+        self.show({"ok": True, "checks": results}, f"All {len(results)} checks passed.")
 
 
 def checks(library: Library, device: str, pictures: Path | None = None) -> dict[str, Callable[[], str]]:

@@ -6,15 +6,8 @@ import contextlib
 import sys
 import time
 
-from terrarium.app.commands.common import (
-    UsageError,
-    find_model,
-    model_argument,
-    open_model,
-    print_json,
-    weights_option,
-)
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError, find_model, model_argument, open_model, weights_option
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
 from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord

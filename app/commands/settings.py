@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, argument
+from terrarium.app.commands.options import Command, argument, print_json
 from terrarium.models.alignment.annotator import Annotator
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.settings.spec_changes import TABLES
@@ -56,7 +55,7 @@ class Settings(Command, description=__doc__):
         "NAME",
         f"a setting, as train.lr, or a section: {', '.join(SECTIONS)} (default: all)",
         default=(),
-        complete="setting",
+        complete="name",
     )
 
     def run(self) -> None:

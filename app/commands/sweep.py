@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrarium.app.commands.common import UsageError, print_json
-from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.common import UsageError
+from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
 from terrarium.app.commands.spec_options import SpecOptions

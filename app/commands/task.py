@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import UsageError, print_json
-from terrarium.app.commands.options import Command, argument, option
+from terrarium.app.commands.common import UsageError
+from terrarium.app.commands.options import Command, argument, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from terrarium.app.commands.queue import queue_option, queue_recipe
 from terrarium.models.library.library import Library

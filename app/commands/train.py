@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.common import UsageError
 from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
 from terrarium.app.commands.spec_options import SpecOptions, split_checkpoint
@@ -91,23 +91,21 @@ class Train(
                     line.say(forgetting.sentence())
                 if latest.evaluated is not None:
                     line.say(f"held-out accuracy: {100 * latest.evaluated.accuracy:.1f} %")
-        if self.as_json:
-            print_json(
-                {
-                    "run": str(folder.folder),
-                    "id": folder.id,
-                    "name": folder.name,
-                    "status": folder.status,
-                    "step": inspect_run(folder.folder).step,
-                    "loss": latest.train.loss if latest.train else None,
-                    "val_loss": latest.validation.loss if latest.validation else None,
-                    **latest.quality(),
-                    **({"accuracy": latest.evaluated.accuracy} if latest.evaluated is not None else {}),
-                    "forgetting": None if forgetting is None else dataclasses.asdict(forgetting),
-                }
-            )
-        else:
-            print(folder.folder)
+        self.show(
+            {
+                "run": str(folder.folder),
+                "id": folder.id,
+                "name": folder.name,
+                "status": folder.status,
+                "step": inspect_run(folder.folder).step,
+                "loss": latest.train.loss if latest.train else None,
+                "val_loss": latest.validation.loss if latest.validation else None,
+                **latest.quality(),
+                **({"accuracy": latest.evaluated.accuracy} if latest.evaluated is not None else {}),
+                "forgetting": None if forgetting is None else dataclasses.asdict(forgetting),
+            },
+            folder.folder,
+        )
         was_stopped = folder.status != "finished" or getattr(job, "was_stopped", False)
         return INTERRUPTED if interrupt.happened and was_stopped else DONE
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, Group, argument
+from terrarium.app.commands.options import Command, Group, argument, print_json
 from terrarium.models.library.library import Library
 from terrarium.models.library.trash import KEPT_DAYS, TrashedItem, delete_for_good, list_trash
 from terrarium.models.number_words import format_count, format_date, format_size
@@ -30,10 +29,7 @@ class Restore(Command):
         """Restore, and print where the things are."""
         library = Library()
         paths = [str(library.restore(item.token)) for item in _find_all(library, self.items)]
-        if self.as_json:
-            print_json({"restored": paths})
-        else:
-            print("\n".join(paths))
+        self.show({"restored": paths}, "\n".join(paths))
 
 
 class Empty(Command):
@@ -48,10 +44,10 @@ class Empty(Command):
         for item in chosen:
             delete_for_good(library.trash, item.token)
         freed = sum(item.size_bytes for item in chosen)
-        if self.as_json:
-            print_json({"deleted": [item.token for item in chosen], "freed_bytes": freed})
-        else:
-            print(f"{format_count(len(chosen), 'item')} deleted, {format_size(freed)} freed.")
+        self.show(
+            {"deleted": [item.token for item in chosen], "freed_bytes": freed},
+            f"{format_count(len(chosen), 'item')} deleted, {format_size(freed)} freed.",
+        )
 
 
 COMMAND = Group(

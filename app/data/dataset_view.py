@@ -11,7 +11,7 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.data.example_card import ExampleCard
-from terrarium.app.data.importing.column_table import cell_text
+from terrarium.app.data.importing.column_table import row_column
 from terrarium.app.data.importing.role_words import role_title
 from terrarium.app.kit.basics import (
     add_menu,
@@ -28,7 +28,7 @@ from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.record_table import Column, RecordTable
+from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pairs_view import PairsView
 from terrarium.app.session.session import Session
@@ -213,7 +213,7 @@ class DatasetView(QWidget):
         task = TASKS[info.corpus.task]
         judged = JUDGED_BY if info.corpus.task == "text-to-text" else ()
         names = [name for name in (*task.columns, *task.optional_columns, *judged) if any(name in row for row in found)]
-        self.rows.show_records(found, [_column(name) for name in names])
+        self.rows.show_records(found, [row_column(name, role_title(name)) for name in names])
         self._fit()
         self.rows.selectRow(0)
 
@@ -273,14 +273,6 @@ class DatasetView(QWidget):
 
     def _delete(self) -> None:
         self._session.datasets.delete(self._session.datasets.sha)
-
-
-def _column(name: str) -> Column:
-    return Column(
-        title=role_title(name),
-        value=lambda row: cell_text(row.get(name)).replace("\n", " ⏎ "),
-        tip=lambda row: cell_text(row.get(name)),
-    )
 
 
 def read_first_rows(info: DatasetInfo) -> list[dict[str, Any]]:

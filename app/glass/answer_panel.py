@@ -1,23 +1,19 @@
-"""The base class of the panels about one token: the query to the model, a sentence about the token, and a placeholder.
-
-The placeholder is a message shown instead of results, such as when no model is open.
-"""
+"""The base class of the panels about one token: the query to the model, and a sentence about the token."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Slot
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
+from terrarium.app.glass.figure_panel import FigurePanel
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.glass_panel import GlassPanel
 from terrarium.app.glass.label_choice import LabelChoice
 from terrarium.app.glass.names import quoted
-from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.glass.panel_head import About
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.glass.sheet import Sheet
 from terrarium.app.glass.target_token import TargetToken
-from terrarium.app.kit.basics import EmptyState, column, label, scrolling
-from terrarium.app.kit.export_button import ExportButton, ExportSource
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.export_button import ExportSource
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
@@ -32,8 +28,8 @@ _NO_TOKENS = (
 _A_NUMBER = "It answers with a number. Attention shows how it reads the text."
 
 
-class AnswerPanel(GlassPanel):
-    """A panel with a head above `body`, which subclasses fill, or a message instead of the body.
+class AnswerPanel(FigurePanel):
+    """A panel about one token.
 
     The body begins with one sentence about the token, which subclasses set with `say`. Subclasses implement `ask`,
     called when the target token changes, and `forget`, called when the text or the model changes.
@@ -56,39 +52,17 @@ class AnswerPanel(GlassPanel):
         numbers: ExportSource,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(session, theme, focus, parent)
-        self._session, self._title = session, about.title
-        self.body = QWidget()
-        self.lines = QVBoxLayout(self.body)
-        self.lines.setContentsMargins(0, 0, SPACE // 2, SPACE)
-        self.lines.setSpacing(SPACE)
-        self.sentence = label("", "sentence", wrap=True, selectable=True)
+        super().__init__(session, theme, focus, about, numbers, parent)
         self.opening = label("", "caption", wrap=True)
         if self.is_about_labels:
             self.label_choice = LabelChoice(focus)
             self.lines.addWidget(self.label_choice)
         self.lines.addLayout(column(self.sentence, self.opening, spacing=SPACE // 2))
-        self._nothing = EmptyState("", "")
-        self._pages = QStackedWidget()
-        self._pages.addWidget(scrolling(self.body))
-        self._pages.addWidget(self._nothing)
-        self.export = ExportButton(session.notices, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
-        self.head = PanelHead(theme, about, self.export)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.head)
-        layout.addWidget(self._pages, 1)
         self._note = ""
         self._late = QTimer(self, singleShot=True, interval=_LATE_MS)
         self._late.timeout.connect(self._on_late)
         self.examiner.changed.connect(self._on_busy_changed)
         self.examiner.failed.connect(self._on_failed)
-
-    def _heading(self) -> str:
-        """The heading of the exported picture."""
-        model = self._session.chat.model
-        return self._title if model is None else f"{self._title} · {model.name}, step {self.examiner.step:,}"
 
     @property
     def target(self) -> TargetToken | None:
@@ -159,23 +133,13 @@ class AnswerPanel(GlassPanel):
         self.opening.setText(opening)
         self.opening.setVisible(bool(sentence and opening))
 
-    def show_message(self, heading: str, sentence: str) -> None:
-        """Show a message instead of the body."""
-        self._nothing.set_words(heading, sentence)
-        self._pages.setCurrentIndex(1)
-
-    @property
-    def message(self) -> str:
-        """The message shown instead of the body; '' if the body is shown."""
-        return self._nothing.words if self._pages.currentIndex() == 1 else ""
-
     def show_body(self, *, target_is_visible: bool = False) -> None:
-        """Show the body, with notes.
+        """Show the body instead of a message, with notes.
 
         A note says that the model has been trained since the text was generated; another one, if `target_is_visible`,
         that the target token is in the input of the model, so that its probability is not a prediction.
         """
-        self._pages.setCurrentIndex(0)
+        super().show_body()
         text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:
             now = f"these numbers are from step {self.examiner.step:,}"

@@ -74,7 +74,8 @@ class PanelHead(QWidget):
         at = 3
         while (item := self._title_row.itemAt(at)) is not None and not isinstance(item.widget(), ExportButton):
             at += 1
-        before = self._title_row.itemAt(at - 1).widget() or self.help_button
+        last = self._title_row.itemAt(at - 1)
+        before = (last.widget() if last is not None else None) or self.help_button
         self._title_row.insertWidget(at, widget)
         put_after(before, *stops_of(widget))
 

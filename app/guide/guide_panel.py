@@ -11,8 +11,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -21,7 +19,7 @@ from terrarium.app.guide.guide import Guide
 from terrarium.app.guide.missions_list import MissionsList
 from terrarium.app.guide.result_card import ResultCard
 from terrarium.app.guide.step_page import StepPage
-from terrarium.app.kit.basics import button, column, label, row, scrolling, separator
+from terrarium.app.kit.basics import button, column, group, label, row, scrolling, separator, stacked
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.worker.notices import Notices
 
@@ -58,17 +56,12 @@ class GuidePanel(QFrame):
         self.step.quickstart_requested.connect(self.quickstart_requested)
         self.step.next.clicked.connect(self._on_next)
         self.result = ResultPage(guide, notices, theme)
-        self._pages = QStackedWidget()
-        for page in (self.list, self.step, self.result):
-            self._pages.addWidget(page)
+        self._pages = stacked(self.list, self.step, self.result)
         self.all = button("All chapters", theme, guide.close, icon="caret-left", role="quiet")
         close = button("", theme, self.closed.emit, icon="x", role="quiet-icon", tip="Close the guide")
         self._heading = label("Guide", "heading")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
-        lines.setSpacing(SPACE)
-        lines.addLayout(row(self._heading, self.all, None, close))
-        lines.addWidget(self._pages, 1)
+        head = row(self._heading, self.all, None, close)
+        self.setLayout(column(head, self._pages, grows=self._pages, margin=(2 * SPACE, SPACE, SPACE, SPACE)))
         guide.changed.connect(self._show)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
@@ -113,34 +106,30 @@ class ChapterList(QScrollArea):
         super().__init__()
         self._guide, self._theme = guide, theme
         self.rows: dict[str, QPushButton] = {}
-        inner = QWidget()
-        inner.setProperty("role", "scrolled")
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        about = "Each chapter is done in this window, with your own model. Nothing is a simulation."
-        lines.addWidget(label(about, "muted", wrap=True))
-        lines.addSpacing(SPACE)
         for chapter in guide.chapters:
             entry = button("", theme, role="chapter", tip=chapter.makes)
             entry.clicked.connect(lambda checked=False, name=chapter.name: guide.open(name))
             minutes = label(f"{chapter.minutes} min", "caption")
             minutes.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            beside = row(None, minutes)
-            beside.setContentsMargins(0, 0, SPACE // 2, 0)
-            entry.setLayout(beside)
+            entry.setLayout(row(None, minutes, margin=(0, 0, SPACE // 2, 0)))
             entry.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # as wide as the panel
             self.rows[chapter.name] = entry
-            lines.addWidget(entry)
-        for problem in problems:
-            lines.addWidget(label(problem, "error", wrap=True))
-        lines.addSpacing(SPACE)
-        lines.addWidget(separator())
-        lines.addSpacing(SPACE)
-        lines.addWidget(label("Or just try things", "subheading"))
+        about = "Each chapter is done in this window, with your own model. Nothing is a simulation."
         self.missions = MissionsList(guide, theme)
-        lines.addWidget(self.missions)
-        lines.addStretch(1)
+        inner = group(
+            label(about, "muted", wrap=True),
+            SPACE,
+            *self.rows.values(),
+            *(label(problem, "error", wrap=True) for problem in problems),
+            SPACE,
+            separator(),
+            SPACE,
+            label("Or just try things", "subheading"),
+            self.missions,
+            None,
+            spacing=SPACE // 2,
+        )
+        inner.setProperty("role", "scrolled")
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
@@ -182,9 +171,8 @@ class ResultPage(QWidget):
         self.card = ResultCard(notices, theme)
         self.next = self.main_button = button("", theme, self._on_next, role="primary", icon="arrow-right")
         self.again = button("Do it again", theme, self._on_again, role="quiet", icon="arrow-counter-clockwise")
-        inner = QWidget()
-        inner.setLayout(column(self.card, self.card.export, None, spacing=SPACE))
-        self.setLayout(column(scrolling(inner), self.next, self.again, spacing=SPACE))
+        area = scrolling(group(self.card, self.card.export, None))
+        self.setLayout(column(area, self.next, self.again))
         guide.changed.connect(self._show)
 
     @Slot()

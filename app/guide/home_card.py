@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QWidget
 
 from terrarium.app.guide.guide import Guide
 from terrarium.app.guide.missions import MISSIONS
@@ -34,21 +34,10 @@ class GuideCard(QFrame):
         self.all = button("All chapters", theme, self.guide_requested.emit, role="link")
         self.count = label("", "caption")
         self.missions = MissionsList(guide, theme)
-        left, right = column(), column()
-        left.addLayout(headed("The guide", role="heading"))
-        left.addWidget(self.about)
-        left.addLayout(row(self.go_on, self.all, None))
-        left.addStretch(1)
-        right.addLayout(headed("Missions", self.count, role="heading"))
-        right.addWidget(self.missions)
-        right.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(*[2 * SPACE] * 4)
-        self._halves = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        self._halves.setSpacing(4 * SPACE)
-        self._halves.addLayout(left, 2)
-        self._halves.addLayout(right, 3)
-        outer.addLayout(self._halves)
+        left = column(headed("The guide", role="heading"), self.about, row(self.go_on, self.all, None), None)
+        right = column(headed("Missions", self.count, role="heading"), self.missions, None)
+        self._halves = row(left, right, spacing=4 * SPACE, grows={left: 2, right: 3})
+        self.setLayout(column(self._halves, margin=2 * SPACE))
         guide.changed.connect(self._show)
         RelayoutOnResize(self, self._arrange)
         self._show()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, column, label, row, show_words
 from terrarium.app.kit.chart_export import write_png
 from terrarium.app.kit.file_dialogs import ask_save_path
 from terrarium.app.kit.logo import program_mark
@@ -29,17 +29,8 @@ class ResultCard(QFrame):
         self.lines: list[QLabel] = []
         self.note = label("", "caption", wrap=True)
         self.export = button("Save as a picture…", theme, self._on_export, icon="export", role="quiet")
-        self._rows = QVBoxLayout()
-        self._rows.setSpacing(SPACE)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(*[2 * SPACE] * 4)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(mark, label("Terrarium", "caption"), None))
-        for widget in (self.title, self.makes):
-            layout.addWidget(widget)
-        layout.addSpacing(SPACE)
-        layout.addLayout(self._rows)
-        layout.addWidget(self.note)
+        self._rows, head = column(), row(mark, label("Terrarium", "caption"), None)
+        self.setLayout(column(head, self.title, self.makes, SPACE, self._rows, self.note, margin=2 * SPACE))
 
     def show_results(self, title: str, makes: str, results: Sequence[str], n_steps: int) -> None:
         """Show the result lines of the completed steps, out of `n_steps`."""
@@ -54,8 +45,7 @@ class ResultCard(QFrame):
             line.setVisible(i < len(results))
             line.setText(f"✓  {results[i]}" if i < len(results) else "")
         skipped = n_steps - len(results)
-        self.note.setText("" if not skipped else f"{skipped} of {n_steps} steps were skipped.")
-        self.note.setVisible(bool(skipped))
+        show_words(self.note, f"{skipped} of {n_steps} steps were skipped." if skipped else "")
         self.export.setEnabled(bool(results))
 
     @Slot()

@@ -12,14 +12,24 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QRadioButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from terrarium.app.guide.chapters import Chapter, Step
 from terrarium.app.guide.figures import fill_known
 from terrarium.app.guide.guide import Guide
-from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    group,
+    label,
+    row,
+    scrolled,
+    set_enabled,
+    set_role,
+    show_words,
+)
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
@@ -43,13 +53,9 @@ class StepPage(QWidget):
         self.chapter.setProperty("role", "caption")
         self.title = label("", "heading", wrap=True)
         self.prose = _markdown_label()
-        self.missing = frame("banner")
         self._missing_words = label("", wrap=True)
         self._grow = button("Quick start", theme, self.quickstart_requested.emit, icon="mdi6.sprout", role="primary")
-        lines = self.missing.layout()
-        assert lines is not None
-        lines.addWidget(self._missing_words)
-        lines.addWidget(self._grow)
+        self.missing = frame("banner", self._missing_words, self._grow)
         self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")
         self.put_back = button(
@@ -61,42 +67,31 @@ class StepPage(QWidget):
             tip="Undo what “Set it up for me” has changed in this chapter; what you made is kept",
         )
         self.problem = label("", "error", wrap=True)
-        self._instruction = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
         self._mark, self.instruction = QLabel(), label("", wrap=True)
         self.result = label("", "caption", wrap=True)
-        lines = self._instruction.layout()
-        assert isinstance(lines, QVBoxLayout)
-        line = row(self._mark, self.instruction)
+        line = row(self._mark, self.instruction, grows=self.instruction)
         line.setAlignment(self._mark, Qt.AlignmentFlag.AlignTop)
-        line.setStretch(1, 1)
-        lines.addLayout(line)
-        lines.addWidget(self.result)
+        spacing = SPACE // 2
+        self._instruction = frame("sunken", line, self.result, margin=SPACE + spacing, spacing=spacing)
         self.hint, self.why = Section("Hint", theme, folded=True), Section("Why is that?", theme, folded=True)
         self._hint, self._why = label("", "muted", wrap=True), _markdown_label()
         self.hint.set_body(self._hint)
         self.why.set_body(self._why)
         self.back = button("Back", theme, guide.back, role="quiet")
         self.next = button("Skip", theme, guide.next)
-        inner = QWidget()
-        inner.setLayout(
-            column(
-                self.title,
-                self.prose,
-                self.missing,
-                self.prediction,
-                self._instruction,
-                self.problem,
-                self.hint,
-                self.why,
-                None,
-                spacing=SPACE + SPACE // 2,
-            )
-        )
-        margins = inner.layout()
-        assert margins is not None
-        margins.setContentsMargins(0, 0, SPACE, 0)
         self.prediction.tab_after = (self.prose, *stops_in(self.missing))[-1]
-        self.area = scrolling(inner)
+        self.area = scrolled(
+            self.title,
+            self.prose,
+            self.missing,
+            self.prediction,
+            self._instruction,
+            self.problem,
+            self.hint,
+            self.why,
+            None,
+            spacing=SPACE + SPACE // 2,
+        )
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))
         guide.changed.connect(self._show)
@@ -113,9 +108,7 @@ class StepPage(QWidget):
         return _above_or_below(row(self.chapter, self.count))
 
     def _buttons(self) -> QWidget:
-        buttons = QWidget()
-        buttons.setLayout(row(self.set_up, self.put_back, None))
-        return buttons
+        return group(row(self.set_up, self.put_back, None))
 
     def _foot(self) -> QWidget:
         return _above_or_below(row(self.back, None, self.next))
@@ -133,8 +126,7 @@ class StepPage(QWidget):
         self._grow.setVisible(not guide.is_growing)
         self.prediction.show_step()
         self._show_deed(step)
-        self.problem.setText(guide.problem)
-        self.problem.setVisible(bool(guide.problem))
+        show_words(self.problem, guide.problem)
         self._hint.setText(step.hint)
         self._why.setText(fill_known(step.why, guide.facts))
         self.why.setVisible(bool(step.why))
@@ -158,8 +150,7 @@ class StepPage(QWidget):
         set_role(self._mark, "accent" if is_done else "muted")
         self._mark.setAccessibleName("done" if is_done else "to do")
         self.instruction.setText(step.instruction)
-        self.result.setText(result)
-        self.result.setVisible(bool(result))
+        show_words(self.result, result)
 
     def _show_buttons(self, step: Step) -> None:
         guide = self._guide
@@ -179,10 +170,7 @@ class StepPage(QWidget):
 
 def _above_or_below(line: QHBoxLayout) -> QWidget:
     """Return a row above or below the scroll area that ends where its text does: before the scroll bar."""
-    widget = QWidget()
-    line.setContentsMargins(0, 0, SPACE, 0)
-    widget.setLayout(line)
-    return widget
+    return group(line, margin=(0, 0, SPACE, 0))
 
 
 class PredictionBox(QWidget):
@@ -199,10 +187,8 @@ class PredictionBox(QWidget):
         self.verdict = label("", "accent", wrap=True)
         self.options: list[QRadioButton] = []
         self._group = QButtonGroup(self)
-        self._lines = column(self.question, spacing=SPACE // 2)
         self._options = column(spacing=SPACE // 2)
-        self._lines.addLayout(self._options)
-        self._lines.addWidget(self.verdict)
+        self._lines = column(self.question, self._options, self.verdict, spacing=SPACE // 2)
         self.setLayout(self._lines)
         self._shown: tuple[str, ...] = ()
 
@@ -225,8 +211,7 @@ class PredictionBox(QWidget):
                 option.setChecked(self._guide.guess == i)
                 self._group.setExclusive(True)
         verdict = self._guide.verdict()
-        self.verdict.setText(verdict)
-        self.verdict.setVisible(bool(verdict))
+        show_words(self.verdict, verdict)
 
     def _make(self, options: Sequence[str]) -> None:
         for option in self.options:

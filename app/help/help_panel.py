@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QListWidget, QPushButton, QWidget
 
 from terrarium.app.help.glossary import Entry, Glossary
 from terrarium.app.help.picture import PictureView
 from terrarium.app.help.pictures import PICTURES
 from terrarium.app.help.places import PLACES
-from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolled, show_if, show_words
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.layout.whole_rows import WholeRows
@@ -48,16 +49,12 @@ class HelpPanel(QWidget):
         self.entry: Entry | None = None
         """The shown entry."""
         self.setProperty("role", "page")
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search the glossary")
-        self.search.setAccessibleName("Search the glossary")
-        self.search.setClearButtonEnabled(True)
+        self.search = line_edit("Search the glossary", placeholder="Search the glossary", clears=True)
         self.search.textChanged.connect(self._on_searched)
         self.search.returnPressed.connect(self._on_return)
         self.search.installEventFilter(self)
-        self.terms = QListWidget()
+        self.terms = named(QListWidget(), "Terms")
         self.terms.setProperty("role", "plain")
-        self.terms.setAccessibleName("Terms")
         self.terms.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.terms.currentTextChanged.connect(self._on_chosen)
         self.nothing = label("", "muted", wrap=True)
@@ -66,53 +63,30 @@ class HelpPanel(QWidget):
         self._build_entry()
         for way in (self.see, self.where, self.keys):
             way.setVisible(leads)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(label("Glossary", "heading"), None, close))
-        layout.addWidget(self.search)
-        layout.addWidget(self.nothing)
-        layout.addWidget(WholeRows(self.terms), 2)
-        layout.addWidget(self._card, 5)
-        layout.addLayout(row(self.keys, None))
-        self.nothing.setVisible(bool(problem))
-        self.nothing.setText(problem)
+        head, terms = row(label("Glossary", "heading"), None, close), WholeRows(self.terms)
+        contents = head, self.search, self.nothing, terms, self._card, row(self.keys, None)
+        margin = (SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        self.setLayout(column(*contents, grows={terms: 2, self._card: 5}, margin=margin))
+        show_words(self.nothing, problem)
         self._list(glossary.entries)
         self._show(None)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
 
     def _build_entry(self) -> None:
-        self._card = frame("card")
-        inside = QWidget()
-        lines = QVBoxLayout(inside)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
         self.title = label("", "heading", wrap=True)
         self.text = label("", wrap=True, selectable=True)
         self.formula = label("", "mono", wrap=True, selectable=True)
-        self._formula_box = frame("sunken", margin=SPACE)
+        self._formula_box = frame("sunken", self.formula, margin=SPACE)
         self.see = button("See it", self._theme, self._on_see, icon="arrow-right", role="primary")
         self._related_title = label("Related", "caption")
         self._related = QWidget()
         self._links = FlowLayout(self._related)
-        box, card = self._formula_box.layout(), self._card.layout()
-        assert box is not None
-        assert card is not None
-        box.addWidget(self.formula)
         self.picture = PictureView(self._theme)
-        for widget in (self.title, self.text, self._formula_box, self.picture):
-            lines.addWidget(widget)
         self.where = label("", "caption", wrap=True)
-        way = row(self.see, self.where)
-        way.setStretch(1, 1)
-        lines.addWidget(self._related_title)
-        lines.addWidget(self._related)
-        lines.addStretch(1)
-        self._area = scrolling(inside)
-        card.addWidget(self._area)
-        assert isinstance(card, QVBoxLayout)
-        card.addLayout(way)
+        entry = self.title, self.text, self._formula_box, self.picture, self._related_title, self._related
+        self._area = scrolled(*entry, None)
+        self._card = frame("card", self._area, row(self.see, self.where, grows=self.where))
 
     # -- Display -------------------------------------------------------------------------------------------------------
 
@@ -156,8 +130,7 @@ class HelpPanel(QWidget):
                 button(term, self._theme, lambda term=term: self.show_term(term), role="link")  # type: ignore[misc]
             )
         put_after(self._area, *stops_in(self._related))
-        for widget in (self._related_title, self._related):
-            widget.setVisible(bool(entry.related))
+        show_if(entry.related, self._related_title, self._related)
         with QSignalBlocker(self.terms):
             found = self.terms.findItems(entry.term, Qt.MatchFlag.MatchExactly)
             self.terms.setCurrentRow(self.terms.row(found[0]) if found else -1)

@@ -13,17 +13,16 @@ from PySide6.QtWidgets import (
     QApplication,
     QFrame,
     QGraphicsDropShadowEffect,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from terrarium.app.help.ranking import rank
-from terrarium.app.kit.basics import label
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.item_list import draw_ground
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -85,25 +84,19 @@ class Palette(QFrame):
         shadow.setBlurRadius(32)
         shadow.setOffset(0, 6)
         self.setGraphicsEffect(shadow)
-        self.field = QLineEdit()
-        self.field.setPlaceholderText("Find anything: actions, views, settings, runs, designs, terms")
-        self.field.setAccessibleName("Find anything")
+        hint = "Find anything: actions, views, settings, runs, designs, terms"
+        self.field = line_edit("Find anything", placeholder=hint)
         self.field.textChanged.connect(self._on_typed)
         self.field.installEventFilter(self)
-        self.list = QListWidget()
+        self.list = named(QListWidget(), "Found")
         self.list.setProperty("role", "plain")
-        self.list.setAccessibleName("Found")
         self.list.setItemDelegate(_Rows(theme, self.list))
         self.list.setUniformItemSizes(True)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the field keeps the focus while typing
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(lambda item: self._use(self.list.row(item)))
         self.nothing = label("", "muted")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        layout.setSpacing(SPACE)
-        for widget in (self.field, self.nothing, self.list):
-            layout.addWidget(widget)
+        self.setLayout(column(self.field, self.nothing, self.list, margin=SPACE))
         window.installEventFilter(self)
         self.hide()
 

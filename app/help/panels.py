@@ -88,6 +88,17 @@ _ALL = (
         widget="terrarium.app.glass.ablation.inputs_panel:InputsPanel",
         for_labels=True,
     ),
+    Panel(
+        key="calibration",
+        title="Tuned probabilities",
+        tip="Whether the model is as sure as it is right (calibration), and the temperature that mends it",
+        icon="gauge",
+        term="Calibration",
+        widget="terrarium.app.glass.calibration.calibration_panel:CalibrationPanel",
+        find_by="calibration reliability ECE confidence overconfident temperature scaling",
+        follows="model",
+        for_labels=True,
+    ),
 )
 
 PANELS: Mapping[str, Panel] = {panel.key: panel for panel in _ALL}

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QWidget
 
 from terrarium.app.home.changes import what_changed
-from terrarium.app.kit.basics import column, frame, headed, label, row, set_role
+from terrarium.app.kit.basics import column, frame, group, headed, label, row, set_role
+from terrarium.app.kit.inputs import choice, fill_choice, named
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.events import AccuracyMeasured, HeldOutAnswer
@@ -39,52 +40,36 @@ class AnswerFeed(QWidget):
         self._theme = theme
         self._measured: Sequence[AccuracyMeasured] = ()
         self._known: tuple[str, int] | None = None
-        self.kinds = QComboBox()
-        self.kinds.addItems([kind_title(kind) for kind in KINDS])
-        self.kinds.setAccessibleName("Kind of question")
-        self.kinds.setToolTip("Which kind of question is shown")
-        self.kinds.setCurrentIndex(KINDS.index(DEFAULT_KIND))
-        self.changed = ElidedLabel()
+        self.kinds = choice("Kind of question", "Which kind of question is shown")
+        fill_choice(self.kinds, {kind: kind_title(kind) for kind in KINDS}, DEFAULT_KIND)
+        self.changed = named(ElidedLabel(), "What changed since the last sample")
         set_role(self.changed, "subheading")
-        self.changed.setAccessibleName("What changed since the last sample")
         self.question = label("", wrap=True, selectable=True)
         self.gold = label("", "caption", wrap=True)
         self._mark = QLabel()
         self.step = label("", "mono-small")
-        self.now = label(_NOT_YET, wrap=True, selectable=True)
-        self.now.setAccessibleName("What it says now")
+        self.now = named(label(_NOT_YET, wrap=True, selectable=True), "What it says now")
         top = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
         self.now.setAlignment(top)
         self.now_area = _area(self.now, "What it says now, all of it")
-        box = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-        lines = box.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(self._mark, self.step, None))
-        lines.addWidget(self.now_area)
+        said = row(self._mark, self.step, None), self.now_area
+        box = frame("sunken", *said, margin=SPACE + SPACE // 2, spacing=SPACE // 2)
         self.rows: list[AnswerRow] = []
-        body = QWidget()
-        self._grid = QGridLayout(body)
-        self._grid.setContentsMargins(0, 0, SPACE, 0)
+        self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(SPACE)
         self._grid.setVerticalSpacing(SPACE // 2)
         self._grid.setColumnStretch(2, 1)
-        self._area = _area(body, "What it said before")
+        self._area = _area(group(self._grid, margin=(0, 0, SPACE, 0)), "What it said before")
         self._area.setMinimumHeight(4 * SPACE)
         across = self._area.sizePolicy().horizontalPolicy()
         self._area.setSizePolicy(across, QSizePolicy.Policy.Ignored)  # wrapped text above would make it show all rows
         self._before = label("", "caption")
-        parts = (self._head(), self.changed, self.question, self.gold, box, self._before, self._area)
-        layout = column(*parts, spacing=SPACE)
-        layout.setStretch(len(parts) - 1, 1)
-        self.setLayout(layout)
+        head = headed("What it says now", self.kinds, explained=self)
+        parts = head, self.changed, self.question, self.gold, box, self._before, self._area
+        self.setLayout(column(*parts, grows=self._area))
         self.kinds.currentIndexChanged.connect(self._on_chosen)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
-
-    def _head(self) -> QWidget:
-        head = QWidget()
-        head.setLayout(headed("What it says now", self.kinds, explained=self))
-        return head
 
     @property
     def kind(self) -> str:
@@ -148,11 +133,10 @@ class AnswerFeed(QWidget):
 
 def _area(inside: QWidget, name: str) -> QScrollArea:
     inside.setProperty("role", "scrolled")
-    area = QScrollArea()
+    area = named(QScrollArea(), name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
-    area.setAccessibleName(name)
     area.setWidget(inside)
     return area
 

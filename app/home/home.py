@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
 
 from terrarium.app.home.library_overview import LibraryOverview, read_overview
 from terrarium.app.home.model_rows import ModelRows
@@ -22,7 +22,7 @@ from terrarium.app.home.next_step import (
 )
 from terrarium.app.home.running_card import RunningCard
 from terrarium.app.home.start_cards import StartCards
-from terrarium.app.kit.basics import button, column, frame, label, plain_tip
+from terrarium.app.kit.basics import button, column, frame, group, label, plain_tip, row
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.reveal import reveal
 from terrarium.app.kit.logo import program_mark
@@ -139,26 +139,17 @@ class Home(QWidget):
             tip="Two sentences that differ in one word, and two models that point at the noun",
         )
         self.earlier = button("Open earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
-        self._body = QWidget()
-        layout = QVBoxLayout(self._body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2 * SPACE)
         self._hero, self._next = self._make_hero(), self._make_next()
         self._missions_place = column(spacing=0)
         self._more = label("Start something new", "subheading")
-        for part in (self._hero, self._next, self.running, self.models):
-            layout.addWidget(part)
-        layout.addLayout(self._missions_place)
-        layout.addWidget(self._more)
-        layout.addLayout(self._make_ways())
+        parts = self._hero, self._next, self.running, self.models, self._missions_place, self._more
+        self._body = group(*parts, self._make_ways(), spacing=2 * SPACE)
         self._show_in_middle(self._body)
         RelayoutOnResize(self._area.viewport(), self._arrange)  # a scroll bar takes width without a resize of the page
         RelayoutOnResize(self._links, self._arrange)
 
     def _make_ways(self) -> QBoxLayout:
         """Create the cards with the links below them, or beside them once they are no longer centred."""
-        self._links = QWidget()
-        self._link_lines = column(None, spacing=0)
         self._all_links = (
             self.another,
             self.another_portable,
@@ -168,25 +159,19 @@ class Home(QWidget):
             self.pronouns,
             self.earlier,
         )
-        for each in self._all_links:
-            self._link_lines.addWidget(each)
-        self._link_lines.addStretch(1)
-        self._links.setLayout(self._link_lines)
-        self._ways = QBoxLayout(QBoxLayout.Direction.TopToBottom)
-        self._ways.setSpacing(2 * SPACE)
-        self._ways.addWidget(self.cards)
-        self._ways.addWidget(self._links)
-        self._ways.addStretch(1)
+        self._link_lines = column(None, *self._all_links, None, spacing=0)
+        self._links = group(self._link_lines)
+        self._ways = column(self.cards, self._links, None, spacing=2 * SPACE)
         return self._ways
 
     def _show_in_middle(self, body: QWidget) -> None:
-        inner = QWidget()
-        inner.setProperty("role", "scrolled")
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        lines = column(margin=(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE))
         lines.addStretch(2)
         lines.addLayout(_centred(body))
         lines.addStretch(3)
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        inner.setLayout(lines)
         self._area = QScrollArea()
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
@@ -206,18 +191,11 @@ class Home(QWidget):
             wrap=True,
         )
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        hero, centre = QWidget(), Qt.AlignmentFlag.AlignHCenter
-        layout = QVBoxLayout(hero)
-        layout.setContentsMargins(0, 0, 0, SPACE)
-        layout.setSpacing(2 * SPACE)
-        layout.addWidget(mark, 0, centre)
-        layout.addWidget(label("Terrarium", "title"), 0, centre)
-        layout.addLayout(_centred(self._sentence))
-        layout.addSpacing(SPACE)
-        layout.addWidget(self.quickstart, 0, centre)
-        layout.addWidget(self.hint, 0, centre)
-        layout.addWidget(self.portable, 0, centre)
-        return hero
+        title, ways = label("Terrarium", "title"), (self.quickstart, self.hint, self.portable)
+        lines = column(mark, title, _centred(self._sentence), SPACE, *ways, spacing=2 * SPACE, margin=(0, 0, 0, SPACE))
+        for each in (mark, title, *ways):
+            lines.setAlignment(each, Qt.AlignmentFlag.AlignHCenter)
+        return group(lines)
 
     def _portable_box(self) -> QCheckBox:
         """Create the check box for a design that other programs support too; each button has its own."""
@@ -236,16 +214,11 @@ class Home(QWidget):
             box.setChecked(is_wanted)
 
     def _make_next(self) -> QWidget:
-        box = frame("banner", horizontal=True)
-        lines = box.layout()
-        assert isinstance(lines, QHBoxLayout)
         self.next_sentence = label("", "subheading", wrap=True)
         self.next_button = button("", self._theme, self._on_step, role="primary")
         self.remove = button("Remove", self._theme, self._on_remove, role="quiet", tip="Take it out of the queue")
-        lines.addWidget(self.next_sentence, 1)
-        lines.addWidget(self.remove)
-        lines.addWidget(self.next_button)
-        return box
+        contents = self.next_sentence, self.remove, self.next_button
+        return frame("banner", *contents, horizontal=True, grows=self.next_sentence)
 
     def _connect(self) -> None:
         session, models = self._session, self.models
@@ -424,7 +397,7 @@ class Home(QWidget):
 
 def _centred(widget: QWidget) -> QHBoxLayout:
     """Return a layout that centres a widget with wrapped text, as wide as possible."""
-    line = QHBoxLayout()
+    line = row()
     line.addStretch(1)
     line.addWidget(widget, 100)
     line.addStretch(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal, SignalInstance
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.home.library_overview import MAX_SHOWN, ModelSummary
 from terrarium.app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
@@ -40,13 +40,9 @@ class ModelRows(QFrame):
         self.rows = [ModelRow(theme, self) for _ in range(MAX_SHOWN)]
         self.all = button("", theme, self.all_requested.emit, icon="chart-line", role="link")
         self._empty = label("Reading your library…", "muted")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        layout.setSpacing(SPACE)
-        layout.addLayout(headed("What you have grown", self.all, explained=self))
-        layout.addWidget(self._empty)
-        for each in self.rows:
-            layout.addWidget(each)
+        head = headed("What you have grown", self.all, explained=self)
+        margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        self.setLayout(column(head, self._empty, *self.rows, margin=margin))
         self.show_models((), 0)
 
     def show_models(self, models: Sequence[ModelSummary], n_models: int) -> None:
@@ -89,13 +85,8 @@ class ModelRow(QWidget):
             "Fine-tune…", theme, lambda: self._ask("tune"), icon="graduation-cap", role="quiet", tip=_TIP_OF_TUNE
         )
         words = column(self.name, self.facts, spacing=0)
-        line = row(spacing=SPACE // 2)
-        line.addLayout(words, 1)
-        for each in (self.chat, self.longer, self.tune, self.machine, self.run):
-            line.addWidget(each)
-        lines = column(separator(), spacing=SPACE)
-        lines.addLayout(line)
-        self.setLayout(lines)
+        buttons = self.chat, self.longer, self.tune, self.machine, self.run
+        self.setLayout(column(separator(), row(words, *buttons, spacing=SPACE // 2, grows=words)))
 
     def show_model(self, model: ModelSummary) -> None:
         """Show a model."""

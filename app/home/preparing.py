@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from terrarium.app.home.merges_figure import MergesFigure
-from terrarium.app.kit.basics import column, label, prefers_reduced_motion, scrolling, titled_card
+from terrarium.app.kit.basics import (
+    column,
+    group,
+    label,
+    prefers_reduced_motion,
+    row,
+    scrolling,
+    titled_card,
+)
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.events import ShownText, WordMerges
@@ -32,24 +41,17 @@ class Preparing(QWidget):
         self._n_shown = self._word = self._step = 0
         self.texts_about = label(_NOT_YET, "muted", wrap=True)
         self.lines: list[tuple[QLabel, QLabel]] = []
-        body = QWidget()
-        self._body = column(None, spacing=SPACE)
-        body.setLayout(self._body)
-        self.texts = scrolling(body)
-        self.texts.setAccessibleName("Pieces of what it is to learn from")
+        self._body = column(None)
+        self.texts = named(scrolling(group(self._body)), "Pieces of what it is to learn from")
         self.words_about = label("", "muted", wrap=True)
         self.merges = MergesFigure(theme)
-        cards = QHBoxLayout(self)
-        cards.setContentsMargins(0, 0, 0, 0)
-        cards.setSpacing(2 * SPACE)
         texts = "What it will learn from", self.texts_about, self.texts
         words = "How a word becomes tokens", self.words_about, self.merges
         self._texts_card, words_card = (
             titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # the margins of the card above
             for title, *widgets in (texts, words)
         )
-        cards.addWidget(self._texts_card, 3)
-        cards.addWidget(words_card, 2)
+        self.setLayout(row(self._texts_card, words_card, spacing=2 * SPACE, grows={self._texts_card: 3, words_card: 2}))
         self._timer = QTimer(self, interval=_EVERY_MS)
         self._timer.timeout.connect(self.show_more)
 

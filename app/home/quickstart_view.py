@@ -6,21 +6,15 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from terrarium.app.home.accuracy_chart import AccuracyChart
 from terrarium.app.home.answer_feed import AnswerFeed
 from terrarium.app.home.preparing import Preparing
 from terrarium.app.home.result import ResultPage
 from terrarium.app.home.stepper import Stepper
-from terrarium.app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, frame, label, row, set_enabled, set_role, stacked, titled_card
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
@@ -110,10 +104,7 @@ class QuickStartView(QWidget):
         self._title = ElidedLabel("Growing a small model")
         set_role(self._title, "title")
         self.phase = ElidedLabel()
-        self._progress = QProgressBar()
-        self._progress.setRange(0, 1000)
-        self._progress.setTextVisible(False)
-        self._progress.setAccessibleName("Progress")
+        self._progress = progress_bar("Progress")
         self._left = label("", "mono")
         self.preparing = Preparing(theme)
         self.loss = LossChart(theme, controls=False)
@@ -176,44 +167,27 @@ class QuickStartView(QWidget):
         self._on_training()
 
     def _build(self) -> None:
-        self._result = frame("card")
-        lines = self._result.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(headed("Right answers to questions it has never seen", explained=self._result))
-        lines.addLayout(row(self.headline, self.measured_on, spacing=2 * SPACE))
-        lines.addWidget(self.accuracy, 1)
-        self._side = QStackedWidget()
-        for page in (self.answers, self.samples):
-            self._side.addWidget(page)
-        self._curve, self._side_card, self._curves = frame("card"), frame("card"), QStackedWidget()
-        for chart in (self.loss, self.bits):
-            self._curves.addWidget(chart)
-        for card, widget in ((self._curve, self._curves), (self._side_card, self._side)):
-            layout = card.layout()
-            assert layout is not None
-            layout.addWidget(widget)
-        left = column(self._result, self._curve, spacing=2 * SPACE)
-        left.setStretch(0, 1)
-        left.setStretch(1, 1000)  # without the curve, the result takes its space
-        charts = QHBoxLayout()
-        charts.setSpacing(2 * SPACE)
-        charts.addLayout(left, 3)
-        charts.addWidget(self._side_card, 2)
-        self._head = head = frame("card")
-        head_lines = head.layout()
-        assert isinstance(head_lines, QVBoxLayout)
-        head_lines.setSpacing(SPACE + SPACE // 2)
-        head_lines.addLayout(row(self._title, self.shows, self.back, self.stop, self.again, self.another, self.chat))
-        head_lines.addWidget(self.stepper)
-        head_lines.addLayout(row(self.phase, self._left, spacing=2 * SPACE))
-        head_lines.addWidget(self._progress)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
-        layout.setSpacing(2 * SPACE)
-        layout.addWidget(head)
-        layout.addWidget(self.preparing, 1)
-        layout.addWidget(self.result, 1)
-        layout.addLayout(charts, 1)
+        title, numbers = (
+            "Right answers to questions it has never seen",
+            row(self.headline, self.measured_on, spacing=2 * SPACE),
+        )
+        self._result = titled_card(title, numbers, self.accuracy, margin=2 * SPACE, spacing=SPACE)
+        self._side, self._curves = stacked(self.answers, self.samples), stacked(self.loss, self.bits)
+        self._curve, self._side_card = frame("card", self._curves), frame("card", self._side)
+        # Without the curve, the result takes its space.
+        left = column(self._result, self._curve, spacing=2 * SPACE, grows={self._result: 1, self._curve: 1000})
+        charts = row(left, self._side_card, spacing=2 * SPACE, grows={left: 3, self._side_card: 2})
+        self._head = frame(
+            "card",
+            row(self._title, self.shows, self.back, self.stop, self.again, self.another, self.chat),
+            self.stepper,
+            row(self.phase, self._left, spacing=2 * SPACE),
+            self._progress,
+            spacing=SPACE + SPACE // 2,
+        )
+        contents, grows = (self._head, self.preparing, self.result, charts), (self.preparing, self.result, charts)
+        margin = (4 * SPACE, 2 * SPACE, 4 * SPACE, 2 * SPACE)
+        self.setLayout(column(*contents, spacing=2 * SPACE, grows=grows, margin=margin))
 
     @Slot()
     def _restyle(self) -> None:
@@ -261,7 +235,7 @@ class QuickStartView(QWidget):
         self.stepper.show_stage(reached, failed=failed)
         trains = reached == TRAINING and state.total_steps > 0
         done, total = (state.step, state.total_steps) if trains else (state.done, state.total)
-        self._progress.setValue(1000 if reached == CHAT else round(1000 * done / total) if total else 0)
+        show_progress(self._progress, *((1, 1) if reached == CHAT else (done, total or 1)))
         self.phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
 from terrarium.app.home.answer_feed import show_mark
 from terrarium.app.home.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
 from terrarium.app.home.text_result import TextResult
-from terrarium.app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    group,
+    label,
+    plain_tip,
+    row,
+    scrolling,
+    set_role,
+    show_words,
+    stacked,
+    titled_card,
+)
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -50,30 +63,13 @@ class ResultPage(QWidget):
         self.sums = label("", "muted", wrap=True)
         self.rows = {kind: ResultRow(theme) for kind in KINDS}
         self.text_result = TextResult(theme)
-        text_card = frame("card")
-        inside = text_card.layout()
-        assert inside is not None
-        inside.addWidget(self.text_result)
-        self._results = QStackedWidget()
-        for page in (self._make_answers(), text_card):
-            self._results.addWidget(page)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2 * SPACE)
-        layout.addWidget(self._results, 7)
-        following = QWidget()
-        following.setLayout(self._make_next())
-        layout.addWidget(scrolling(following), 3)
+        self._results = stacked(self._make_answers(), frame("card", self.text_result))
+        following = scrolling(self._make_next())
+        self.setLayout(row(self._results, following, spacing=2 * SPACE, grows={self._results: 7, following: 3}))
         theme.theme_changed.connect(self._restyle)
 
     def _make_answers(self) -> QWidget:
-        card = frame("card")  # no taller than its content
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        headline = row(self.sentence, HelpMark("Held-out"))
-        headline.setStretch(0, 1)
-        lines.addLayout(headline)
-        lines.addWidget(label(_ABOUT, "muted", wrap=True))
+        headline = row(self.sentence, HelpMark("Held-out"), grows=self.sentence)
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE + SPACE // 2)
@@ -81,14 +77,10 @@ class ResultPage(QWidget):
         grid.setColumnStretch(2, 4)
         for i, each in enumerate(self.rows.values()):
             each.add_to(grid, i)
-        lines.addLayout(grid)
-        lines.addSpacing(SPACE // 2)
-        lines.addWidget(self.sums)
-        body = QWidget()
-        body.setLayout(column(card, None))
-        return scrolling(body)
+        card = frame("card", headline, label(_ABOUT, "muted", wrap=True), grid, SPACE // 2, self.sums)
+        return scrolling(group(card, None))  # the card is no taller than its content
 
-    def _make_next(self) -> QVBoxLayout:
+    def _make_next(self) -> QWidget:
         theme = self._theme
         self.chat = button("Chat with it", theme, self.chat_requested.emit, icon="chat-circle", role="primary")
         self.machine = button(
@@ -99,7 +91,7 @@ class ResultPage(QWidget):
         self.tune = button("Fine-tune a published model…", theme, self.tune_requested.emit, icon="graduation-cap")
         self.tokenizer = button("See its tokenizer", theme, self.tokenizer_requested.emit, icon="puzzle-piece")
         self.chat_words = label(_ASK, "muted", wrap=True)
-        cards = column(spacing=2 * SPACE)
+        cards: list[QFrame] = []
         self._for_text: list[QFrame] = []
         for title, words, does in (
             ("Chat", self.chat_words, self.chat),
@@ -117,12 +109,11 @@ class ResultPage(QWidget):
                 self.inside,
             ),
         ):
-            card = _card(title, words, does)
-            cards.addWidget(card)
+            card = titled_card(title, words, does, margin=2 * SPACE, spacing=SPACE, grows=())
+            cards.append(card)
             if does in (self.longer, self.tune, self.tokenizer):
                 self._for_text.append(card)
-        cards.addStretch(1)
-        return cards
+        return group(*cards, None, spacing=2 * SPACE)
 
     def show_evaluated(self, evaluated: Evaluated) -> None:
         """Show the result of a quick start on Tiny World."""
@@ -132,8 +123,7 @@ class ResultPage(QWidget):
             return
         self._evaluated = evaluated
         self.sentence.setText(headline_words(evaluated))
-        self.sums.setText(sums_words(evaluated))
-        self.sums.setVisible(bool(self.sums.text()))
+        show_words(self.sums, sums_words(evaluated))
         answers = {answer.kind: answer for answer in evaluated.answers}
         kinds = {kind.kind: kind for kind in evaluated.kinds}
         for kind, each in self.rows.items():
@@ -212,13 +202,3 @@ class ResultRow:
         """Show whether the answer is right, in the theme's colours."""
         if self._answer is not None:
             show_mark(self.mark, self._answer, self._theme)
-
-
-def _card(title: str, words: QWidget, does: QWidget) -> QFrame:
-    card = frame("card")
-    lines = card.layout()
-    assert isinstance(lines, QVBoxLayout)
-    lines.addLayout(headed(title, explained=card))
-    lines.addWidget(words)
-    lines.addWidget(does)
-    return card

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -30,16 +31,11 @@ class RunningCard(QFrame):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.words = ElidedLabel()
         self.left, self.waiting = label("", "mono"), label("", "muted")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the training")
+        self.progress = progress_bar("Progress of the training")
         self.show_button = button("Show", theme, self.show_requested.emit, icon="arrow-right")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.words, self.left, self.waiting, self.show_button, spacing=2 * SPACE))
-        layout.addWidget(self.progress)
+        head = row(self.words, self.left, self.waiting, self.show_button, spacing=2 * SPACE)
+        margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        self.setLayout(column(head, self.progress, margin=margin))
         session.training.changed.connect(self._follow)
         session.queue.changed.connect(self._follow)
         self.refresh()
@@ -74,5 +70,5 @@ class RunningCard(QFrame):
             return
         line = describe_status(training.state, "", ready=True)
         self.words.setText(line.words)
-        self.progress.setValue(round(1000 * line.done / line.total) if line.total else 0)
+        show_progress(self.progress, line.done, line.total or 1)
         self.left.setText("" if line.seconds_left is None else f"{format_duration(line.seconds_left)} left")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
-from terrarium.app.kit.basics import button, frame, label
+from terrarium.app.kit.basics import button, frame, label, show_if
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.")
@@ -65,18 +65,9 @@ class StartCards(QWidget):
         self._cards: list[QFrame] = []
         self._captions: list[QLabel] = []
         for i, (words, caption, icon, signal) in enumerate(cards):
-            card = frame("card")
-            lines = card.layout()
-            assert isinstance(lines, QVBoxLayout)
-            opens, text = (
-                button(words, theme, signal.emit, icon=icon, tip=caption),
-                label(caption, "caption", wrap=True),
-            )
-            lines.addWidget(text)
-            lines.addStretch(1)
-            for each in (self.quickstart, self.run) if i == 0 else ():
-                lines.addWidget(each)
-            lines.addWidget(opens)
+            text = label(caption, "caption", wrap=True)
+            opens = button(words, theme, signal.emit, icon=icon, tip=caption)
+            card = frame("card", text, None, *((self.quickstart, self.run) if i == 0 else ()), opens)
             self._cards.append(card)
             self._captions.append(text)
             self.buttons.append(opens)
@@ -99,8 +90,7 @@ class StartCards(QWidget):
         (self.quickstart if files else self.buttons[0]).setFocus()
 
     def _show_files(self) -> None:
-        for each in (self.quickstart, self.run):
-            each.setVisible(bool(self.files))
+        show_if(self.files, self.quickstart, self.run)
         if self.files:
             more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
             self._captions[0].setText(

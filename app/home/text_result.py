@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from terrarium.app.kit.basics import label
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.scores.text_comparison import TextComparison
 from terrarium.app.session.run_history import RunHistory
@@ -18,9 +19,8 @@ class TextResult(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.comparison = TextComparison(theme)
-        self.sample = label("", wrap=True, selectable=True)
+        self.sample = named(label("", wrap=True, selectable=True), "Sample")
         self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.sample.setAccessibleName("Sample")
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -28,14 +28,8 @@ class TextResult(QWidget):
         area.setAccessibleName("What it writes")
         self.sample.setProperty("role", "scrolled")
         area.setWidget(self.sample)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.comparison)
-        layout.addSpacing(SPACE)
         self.writes = label("What it writes", "muted")
-        layout.addWidget(self.writes)
-        layout.addWidget(area, 1)
+        self.setLayout(column(self.comparison, SPACE, self.writes, area, grows=area))
 
     def show_result(self, compared: TextCompared, history: RunHistory) -> None:
         """Show a comparison that includes a model, and the last sample of the run."""

@@ -330,7 +330,7 @@ class _Header(QHeaderView):
         if side & Qt.AlignmentFlag.AlignRight:
             x = rect.right() - _PADDING - width - _GAP - _ARROW
         x = max(rect.left(), min(x, rect.right() - _ARROW))
-        is_up = self.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
+        is_up = self.sortIndicatorOrder() == Qt.SortOrder.AscendingOrder
         arrow = QRect(x, rect.center().y() - _ARROW // 2, _ARROW, _ARROW)
         self._theme.icon("caret-up" if is_up else "caret-down", "muted").paint(painter, arrow)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.basics import column, label, plain_tip
 from terrarium.app.kit.painted_rows import PaintedRows
 from terrarium.app.kit.plots.heat_map import colour_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -31,6 +31,7 @@ _UNDECIDED = 0.1
 """The minimum difference of the two highest probabilities for a decision."""
 _BAR = 8  # pixels
 _HEADS = ("in A", "in B", "nats")
+_MARGIN = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
 
 
 class ResolvedCard(QFrame):
@@ -42,16 +43,10 @@ class ResolvedCard(QFrame):
         self.setProperty("role", "card")
         self.bars = NounBars(theme)
         self.summary = label("", wrap=True)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label(_TITLES[topology], "subheading"))
-        lines.addWidget(self.bars)
-        lines.addWidget(self.summary)
-        lines.addStretch(1)
         about = label(_ABOUT, "caption", wrap=True)
         about.setToolTip(plain_tip(_SCORED))
-        lines.addWidget(about)
+        title = label(_TITLES[topology], "subheading")
+        self.setLayout(column(title, self.bars, self.summary, None, about, margin=_MARGIN))
 
     def show_model(self, model: PronounModel | None) -> None:
         """Show the model's answers for both sentences; None if there is no such model."""
@@ -93,13 +88,7 @@ class ChangesCard(QFrame):
         self.bars = ChangeBars(theme)
         self.summary = label("", wrap=True)
         self.about = label("", "caption", wrap=True)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        lines.setSpacing(SPACE)
-        for widget in (self.title, self.summary, self.bars):
-            lines.addWidget(widget)
-        lines.addStretch(1)
-        lines.addWidget(self.about)
+        self.setLayout(column(self.title, self.summary, self.bars, None, self.about, margin=_MARGIN))
 
     def show_reading(self, reading: PairReading, column: int) -> None:
         """Show the predictions at the token of a column."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import label, row
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import column, label, row
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -44,24 +44,15 @@ class AttentionCard(QFrame):
         self._reading: PairReading | None = None
         self._row = -1
         self._wanted: tuple[int, int] | None = None
-        self.heads = ElidedCombo()
-        self.heads.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.heads.setMinimumContentsLength(34)
-        self.heads.setAccessibleName("Head")
-        self.heads.setToolTip("All heads, sorted by how much the row of the chosen token differs")
+        self.heads = choice("Head", "All heads, sorted by how much the row of the chosen token differs", width=34)
         self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
         self.maps = PairMaps(theme)
         self.summary = label("", wrap=True)
         self.summary.setMinimumHeight(2 * self.summary.fontMetrics().lineSpacing())
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        lines.setSpacing(SPACE)
         self.title = label("", "subheading")
-        lines.addLayout(row(self.title, whose, None, self.heads, self.scale))
-        lines.addWidget(self.maps)
-        lines.addWidget(self.summary)
-        lines.addStretch(1)
-        lines.addWidget(label(_ABOUT, "caption", wrap=True))
+        head, about = row(self.title, whose, None, self.heads, self.scale), label(_ABOUT, "caption", wrap=True)
+        margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        self.setLayout(column(head, self.maps, self.summary, None, about, margin=margin))
         self.heads.activated.connect(self._on_head)
         self.scale.changed.connect(self._draw)
         self.maps.read.connect(self._on_read)

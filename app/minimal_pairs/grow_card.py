@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.inputs import progress_bar
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pronoun_growth import PronounGrowth
 from terrarium.app.minimal_pairs.pronoun_models import PronounModel
@@ -53,18 +54,10 @@ class GrowCard(QFrame):
             role="link",
             tip="Go to the training tab",
         )
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 1000)
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress")
+        self.bar = progress_bar("Progress")
         self.words = label("", "mono-small")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.title)
-        lines.addWidget(self.about)
-        lines.addWidget(self.bar)
-        lines.addLayout(row(self.resume, self.grow, self.cancel, self.words, None, self.curves))
+        buttons = row(self.resume, self.grow, self.cancel, self.words, None, self.curves)
+        self.setLayout(column(self.title, self.about, self.bar, buttons, margin=2 * SPACE))
         self.growth.changed.connect(self._show)
         session.training.changed.connect(self._show)
         self._show()
@@ -115,7 +108,7 @@ class GrowCard(QFrame):
         self.grow.setVisible(not growing and (stopped is None or bool(self._missing)))
         self._theme.set_icon(self.grow, "queue" if busy else "leaf", "on_accent")
         self.grow.setToolTip(_QUEUE_TIP if busy else _GROW_TIP)
-        self.bar.setValue(round(1000 * self.growth.progress))
+        self.bar.setValue(round(self.bar.maximum() * self.growth.progress))
         state = self._session.training.state
         left = state.seconds_left if growing and state is not None else None
         words = self.growth.words if growing else ""

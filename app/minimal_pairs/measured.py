@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.basics import column, label, plain_tip
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.minimal_pairs.pronoun_models import PronounModel
 from terrarium.models.number_words import format_count, format_percent
@@ -56,20 +57,13 @@ class AccuracyTable(QWidget):
             name.setToolTip(plain_tip(tip))
             grid.addWidget(name, i, 0)
             for j, topology in enumerate(KINDS, start=1):
-                cell = label("–", "mono")
-                cell.setToolTip(plain_tip(tip))
-                cell.setAccessibleName(f"{HEADS[topology]}: {words}")
+                cell = named(label("–", "mono"), f"{HEADS[topology]}: {words}", tip)
                 self._cells[i - 1, topology] = cell
                 grid.addWidget(cell, i, j, right)
         grid.setColumnStretch(3, 1)
         self.rules = label("", "muted", wrap=True)
         self.source = label("", "caption", wrap=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(grid)
-        layout.addWidget(self.rules)
-        layout.addWidget(self.source)
+        self.setLayout(column(grid, self.rules, self.source))
 
     def figure(self, row: int, topology: str) -> str:
         """Return the text of a cell."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from terrarium.app.glass.examiner import Examiner
-from terrarium.app.kit.basics import column, frame, label, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.basics import column, frame, group, label, row, scrolling, set_enabled, set_role, show_words
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -72,42 +72,18 @@ class MinimalPairs(QWidget):
         self._show()
 
     def _build(self, theme: ThemeProvider) -> None:
-        body = QWidget()
+        title, about = row(label("Minimal pairs", "subheading"), None, self.source), label(_ABOUT, "muted", wrap=True)
+        head = frame("card", title, about, self.sentences, self.problem, self.tokens)
+        self._cards = row(*self.resolved.values())
+        self._both = group(self._cards)
+        answers = column(self._both, self.changes)
+        self._sides = column(answers, self.attention, grows={answers: 3, self.attention: 7})
+        self._figures = frame("card", label("Measured accuracy", "subheading"), self.measured)
+        body = group(head, self.grow, self._sides, self._figures, None, margin=(0, 0, SPACE, 0))
         self.export = ExportButton(self._session.notices, theme, body, self._numbers)
         self.export.name = "minimal pair"
-        head = frame("card", margin=2 * SPACE)
-        lines = head.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Minimal pairs", "subheading"), None, self.source, self.export))
-        lines.addWidget(label(_ABOUT, "muted", wrap=True))
-        for part in (self.sentences, self.problem, self.tokens):
-            lines.addWidget(part)
-        self._both = QWidget()
-        self._cards = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._both)
-        self._cards.setContentsMargins(0, 0, 0, 0)
-        for card in self.resolved.values():
-            self._cards.addWidget(card)
-        self._sides = QBoxLayout(QBoxLayout.Direction.TopToBottom)
-        self._sides.addLayout(column(self._both, self.changes), 3)
-        self._sides.addWidget(self.attention, 7)
-        for sides in (self._cards, self._sides):
-            sides.setSpacing(SPACE)
-        self._figures = frame("card")
-        figures = self._figures.layout()
-        assert figures is not None
-        figures.addWidget(label("Measured accuracy", "subheading"))
-        figures.addWidget(self.measured)
-        all_of_it = QVBoxLayout(body)
-        all_of_it.setContentsMargins(0, 0, SPACE, 0)
-        all_of_it.setSpacing(SPACE)
-        all_of_it.addWidget(head)
-        all_of_it.addWidget(self.grow)
-        all_of_it.addLayout(self._sides)
-        all_of_it.addWidget(self._figures)
-        all_of_it.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolling(body))
+        title.addWidget(self.export)
+        self.setLayout(column(scrolling(body)))
 
     def _connect(self) -> None:
         session = self._session
@@ -241,8 +217,7 @@ class MinimalPairs(QWidget):
         problems = [model.problem for model in models.values() if model.problem] if not asks_open else []
         problem = self._open_problem or (problems[0] if problems else "")
         set_role(self.problem, "muted" if problem == _NO_MODEL else "error")
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
+        show_words(self.problem, problem)
         unfinished = [model for model in models.values() if model.is_unfinished]
         self.grow.show_missing(missing, unfinished)
         is_known = self.answer is not None or not self.pronouns.busy

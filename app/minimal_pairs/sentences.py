@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, label
+from terrarium.app.kit.basics import button
+from terrarium.app.kit.inputs import caption, grid, line_edit
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.tiny_world.pronouns import draw_pair
 
@@ -29,23 +30,14 @@ class Sentences(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._random = random.Random()
-        self.lines = (QLineEdit(FIRST_PAIR[0]), QLineEdit(FIRST_PAIR[1]))
+        tip = "Edit it: both sentences are read again as you type"
+        self.lines = tuple(line_edit(f"Sentence {name}", tip, max_length=_MAX_CHARACTERS) for name in "AB")
         self.setFocusProxy(self.lines[0])
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
         self._wait = QTimer(self, singleShot=True, interval=_WAIT_MS)
         self._wait.timeout.connect(self.changed)
-        for i, (line, name) in enumerate(zip(self.lines, "AB", strict=True)):
-            caption = label(name, "mono")
-            caption.setBuddy(line)
-            line.setMaxLength(_MAX_CHARACTERS)
-            line.setAccessibleName(f"Sentence {name}")
-            line.setToolTip("Edit it: both sentences are read again as you type")
+        for line, text in zip(self.lines, FIRST_PAIR, strict=True):
+            line.setText(text)
             line.textChanged.connect(lambda text: self._wait.start())
-            grid.addWidget(caption, i, 0)
-            grid.addWidget(line, i, 1)
         self.another = button(
             "Another pair",
             theme,
@@ -55,8 +47,9 @@ class Sentences(QWidget):
         )
         self.first = button("First pair", theme, lambda: self.set_texts(*FIRST_PAIR), role="quiet")
         self.first.setToolTip("Back to “The animal didn't cross the street…”")
-        grid.addWidget(self.another, 0, 2)
-        grid.addWidget(self.first, 1, 2)
+        (a, b), buttons = self.lines, (self.another, self.first)
+        rows = [caption("A", a, "mono"), a, buttons[0]], [caption("B", b, "mono"), b, buttons[1]]
+        self.setLayout(grid(*rows, spacing=(SPACE, SPACE // 2)))
 
     @property
     def texts(self) -> tuple[str, str]:

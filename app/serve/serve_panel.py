@@ -8,10 +8,11 @@ import sys
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, group, label, row, set_enabled, set_role, show_only, show_words
 from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.inputs import caption, line_edit, named
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.text.code_editor import CodeEditor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -63,10 +64,10 @@ class ServePanel(QWidget):
         self.other = button(
             "Serve it instead", theme, self.start_serving, icon="swap", tip="Serve the chat's model from now on"
         )
-        self.url = QLineEdit()
+        self.url = line_edit("Address", "The base URL for programs; any API key works")
         self.copy_url = button("", theme, icon="copy", role="quiet-icon", tip="Copy the address")
         self.client = Segments("Ask with", {"python": "Python", "curl": "curl"}, "How a program sends a request")
-        self.snippet = _Snippet(theme)
+        self.snippet = named(_Snippet(theme), "Example code")
         self.copy_snippet = button("Copy", theme, icon="copy", role="quiet", tip="Copy these lines")
         self.counts = label("", "caption")
         self.requests = RequestList(theme)
@@ -88,44 +89,28 @@ class ServePanel(QWidget):
     def _build(self) -> None:
         self.status.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.port.setGroupSeparatorShown(False)
-        self.port.setAccessibleName("Port")
-        self.port.setToolTip("The port that programs connect to; 0 takes any free port")
-        port_label = label("Port")
-        port_label.setBuddy(self.port)
-        self._off = QWidget()
-        self._off.setLayout(row(port_label, self.port, None, self.start, spacing=SPACE // 2))
+        named(self.port, "Port", "The port that programs connect to; 0 takes any free port")
+        self._off = group(row(caption("Port", self.port), self.port, None, self.start, spacing=SPACE // 2))
         self.url.setReadOnly(True)
         self.url.setProperty("role", "mono-small")
-        self.url.setAccessibleName("Address")
-        self.url.setToolTip("The base URL for programs; any API key works")
         self.snippet.set_numbers_shown(False)
-        self.snippet.setAccessibleName("Example code")
-        self._on = QWidget()
-        lines = QVBoxLayout(self._on)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.problem)
-        lines.addWidget(self.hint)
-        lines.addWidget(self.other, 0, Qt.AlignmentFlag.AlignLeft)
-        lines.addLayout(row(self.url, self.copy_url, spacing=SPACE // 2))
-        lines.addLayout(row(self.client, None, self.copy_snippet))
-        lines.addWidget(self.snippet)
-        lines.addLayout(row(label("Requests", "subheading"), None, self.counts))
-        lines.addWidget(self.requests)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.status, None, self.stop))
-        for widget in (self.about, self._off, self._on):
-            layout.addWidget(widget)
-        layout.addStretch(1)
+        self._on = group(
+            self.problem,
+            self.hint,
+            row(self.other, None),
+            row(self.url, self.copy_url, spacing=SPACE // 2),
+            row(self.client, None, self.copy_snippet),
+            self.snippet,
+            row(label("Requests", "subheading"), None, self.counts),
+            self.requests,
+        )
+        self.setLayout(column(row(self.status, None, self.stop), self.about, self._off, self._on, None))
 
     @Slot()
     def _show(self) -> None:
         state, chosen = self.serving.state, self._session.chat.model
         on, writes = state.status != "off", chosen is not None and chosen.writes
-        for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
-            widget.setVisible(shown)
+        show_only({self._off: not on, self._on: on, self.stop: on})
         set_enabled(self.stop, "" if state.status == "on" else "It is starting or stopping: wait.")
         set_enabled(self.start, "" if writes else "Open a model that writes texts first.")
         self.status.setText(
@@ -143,11 +128,9 @@ class ServePanel(QWidget):
 
     def _show_model(self, state: ServeState, model: ChatModel, chosen: ChatModel | None) -> None:
         """Show the served model; `chosen`: the chat's model, if it could be served."""
-        self.problem.setText(state.problem)
-        self.problem.setVisible(bool(state.problem))
+        show_words(self.problem, state.problem)
         other = chosen if state.problem or (chosen and chosen.which != model.which) else None
-        self.hint.setText(f"The chat now uses “{other.name}”." if other is not None else "")
-        self.hint.setVisible(other is not None)
+        show_words(self.hint, f"The chat now uses “{other.name}”." if other is not None else "")
         self.other.setVisible(other is not None)
         self.url.setText(state.url)
         write = python_snippet if self.client.value == "python" else curl_snippet

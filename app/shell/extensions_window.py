@@ -7,11 +7,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling, titled_card
+from terrarium.app.kit.basics import EmptyState, button, column, group, label, row, scrolling, titled_card
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.shell.own_blocks import OwnBlocks
@@ -55,18 +56,13 @@ class ExtensionsWindow(Dialog):
         cards: list[QWidget | None] = [*map(self._card, found), None]
         if not found:
             cards = [titled_card("", EmptyState(*(_OFF if are_switched_off() else _NONE)))]
-        inside = QWidget()
-        inside.setLayout(column(OwnBlocks(session, theme), *cards, spacing=2 * SPACE))
-        body = scrolling(inside)
-        body.setAccessibleName("Your blocks, and installed extensions")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE + SPACE // 2)
+        body = scrolling(group(OwnBlocks(session, theme), *cards, spacing=2 * SPACE))
+        named(body, "Your blocks, and installed extensions")
         count = label(format_count(len(found), "extension") if found else "", "caption")
-        layout.addLayout(row(label("Extensions", "heading"), None, count))
-        layout.addWidget(label(_ABOUT, "muted", wrap=True))
-        layout.addWidget(body, 1)
-        layout.addLayout(row(self.docs, None, close))
+        head, about = row(label("Extensions", "heading"), None, count), label(_ABOUT, "muted", wrap=True)
+        margin = (3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        contents = head, about, body, row(self.docs, None, close)
+        self.setLayout(column(*contents, spacing=SPACE + SPACE // 2, grows=body, margin=margin))
         close.setFocus()
 
     def _card(self, info: ExtensionInfo) -> QFrame:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from terrarium.app.builder.blocks.block_window import BlockWindow
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, clear, label, titled_card
+from terrarium.app.kit.basics import button, clear, column, label, titled_card
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.custom_blocks.manifest import CustomBlock
@@ -33,9 +33,7 @@ class OwnBlocks(QWidget):
         self._grid.setVerticalSpacing(SPACE)
         self._grid.setColumnStretch(0, 1)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(titled_card("Your blocks", table, spacing=SPACE))
+        self.setLayout(column(titled_card("Your blocks", table, spacing=SPACE)))
         session.blocks.changed.connect(self._list)
         self._list()
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QWidget
 
-from terrarium.app.kit.basics import button, frame, label, row, scrolling, set_enabled
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolled, set_enabled, show_words
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -37,10 +38,7 @@ class PreferencesWindow(Dialog):
         super().__init__(parent)
         self.setWindowTitle("Preferences")
         self.resize(720, 600)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search preferences and keys")
-        self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Search preferences")
+        self.search = line_edit("Search preferences", placeholder="Search preferences and keys", clears=True)
         self.search.textChanged.connect(self._find)
         self.library = LibraryRow(session, theme)
         choices = preferences
@@ -56,23 +54,13 @@ class PreferencesWindow(Dialog):
         ]
         self._nothing = label("", "muted", wrap=True)
         self._nothing.hide()
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, SPACE, 0)
-        column.setSpacing(SPACE + SPACE // 2)
-        column.addWidget(self._nothing)
-        for section in self._sections:
-            column.addWidget(section)
-        column.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addLayout(row(label("Preferences", "heading"), None))
-        layout.addWidget(self.search)
-        layout.addWidget(scrolling(page), 1)
         close = button("Close", theme, self.close)
         close.setAutoDefault(False)
-        layout.addLayout(row(None, close))
+        spacing = SPACE + SPACE // 2
+        area = scrolled(self._nothing, *self._sections, None, spacing=spacing)
+        contents = row(label("Preferences", "heading"), None), self.search, area, row(None, close)
+        margin = (3 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        self.setLayout(column(*contents, spacing=spacing, grows=area, margin=margin))
         self.search.setFocus()
 
     @property
@@ -84,8 +72,7 @@ class PreferencesWindow(Dialog):
     def _find(self, query: str) -> None:
         words = query.casefold().split()
         n = sum(section.show_matching(words) for section in self._sections)
-        self._nothing.setText(f"No preference and no key matches “{query.strip()}”.")
-        self._nothing.setVisible(not n)
+        show_words(self._nothing, "" if n else f"No preference and no key matches “{query.strip()}”.")
 
 
 class _Row(QWidget):
@@ -102,12 +89,8 @@ class _Section(QFrame):
         super().__init__()
         self._title, self.rows = title, rows
         self.setProperty("role", "card")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label(title, "subheading"))
-        for each in rows:
-            layout.addWidget(each)
+        margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        self.setLayout(column(label(title, "subheading"), *rows, margin=margin))
 
     def show_matching(self, words: Sequence[str]) -> int:
         """Show only the rows that contain all these words, and return their number."""
@@ -161,16 +144,8 @@ class LibraryRow(_Row):
         if location.is_fixed:
             note += f" It is set by {VARIABLE}."
         self.note = label(note, "caption", wrap=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        box = frame("sunken", horizontal=True, margin=SPACE)
-        inside = box.layout()
-        assert inside is not None
-        inside.addWidget(path)
-        layout.addLayout(row(label("Library"), None, show, self.change))
-        layout.addWidget(box)
-        layout.addWidget(self.note)
+        head, box = row(label("Library"), None, show, self.change), frame("sunken", path, horizontal=True, margin=SPACE)
+        self.setLayout(column(head, box, self.note, spacing=SPACE // 2))
 
     @Slot()
     def choose(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -14,6 +14,11 @@ from terrarium.app.session.session import Session
 from terrarium.app.shell.diagnostics import diagnostics
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.files.atomic import atomic_write_text
+
+_ABOUT = (
+    "Terrarium sends nothing: save this as a file and attach it to your report. Paths, names and texts of yours are "
+    "replaced by <path>, <user>, <name> and <text>, as far as they are recognised. Read it, and change what you like."
+)
 
 
 class ReportWindow(Dialog):
@@ -43,22 +48,11 @@ class ReportWindow(Dialog):
         close = button("Close", theme, self.close)
         for each in (self.save_button, self.copy_button, close):
             each.setAutoDefault(False)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label("Log and diagnostics to send", "heading"))
-        layout.addWidget(
-            label(
-                "Terrarium sends nothing: save this as a file and attach it to your report. Paths, names and texts of "
-                "yours are replaced by <path>, <user>, <name> and <text>, as far as they are recognised. Read it, "
-                "and change what you like.",
-                "muted",
-                wrap=True,
-            )
-        )
-        layout.addLayout(row(self.paths, self.texts, None, spacing=3 * SPACE))
-        layout.addWidget(self.text, 1)
-        layout.addLayout(row(self.save_button, self.copy_button, None, close))
+        heading, about = label("Log and diagnostics to send", "heading"), label(_ABOUT, "muted", wrap=True)
+        choices = row(self.paths, self.texts, None, spacing=3 * SPACE)
+        buttons = row(self.save_button, self.copy_button, None, close)
+        margin = (3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        self.setLayout(column(heading, about, choices, self.text, buttons, grows=self.text, margin=margin))
         self._task = LatestTask(self)
         self._task.done.connect(self.text.setPlainText)
         self._task.done.connect(self._allow)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QWidget
 
 from terrarium.app.kit.announcer import Announcer
-from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.inputs import named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.session.device import memory_bytes
@@ -29,30 +30,19 @@ class StatusBar(QFrame):
         super().__init__(parent)
         self.setProperty("role", "status-bar")
         self._session = session
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
-        layout.setSpacing(SPACE)
         self._devices = PreferenceBox(preferences.device)
         self._devices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._devices.setMinimumContentsLength(8)
         self._devices.view().setMinimumWidth(220)
         self._device = label("", "caption")
         self._memory = label("", "caption")
-        self._text = ElidedLabel()
-        self._text.setAccessibleName("Current work")
-        self._progress = QProgressBar()
+        self._text = named(ElidedLabel(), "Current work")
+        self._progress = progress_bar("Progress")
         self._progress.setFixedWidth(180)
-        self._progress.setTextVisible(False)
-        self._progress.setAccessibleName("Progress")
         self._numbers = label("", "mono-small")
-        layout.addWidget(self._devices)
-        layout.addWidget(self._device)
-        layout.addSpacing(SPACE)
-        layout.addWidget(self._memory)
-        layout.addSpacing(2 * SPACE)
-        layout.addWidget(self._text, 1)
-        layout.addWidget(self._progress)
-        layout.addWidget(self._numbers)
+        state, work = (self._devices, self._device, SPACE, self._memory), (self._text, self._progress, self._numbers)
+        margin = (2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
+        self.setLayout(row(*state, 2 * SPACE, *work, grows=self._text, margin=margin))
         self._load = ComputerLoad()
         self._others: float | None = None
         self._measuring = LatestTask(self)
@@ -85,8 +75,7 @@ class StatusBar(QFrame):
         self._progress.setVisible(status.total > 0)
         if status.total > 0:
             # Counters can exceed the range of a progress bar: show thousandths.
-            self._progress.setRange(0, 1000)
-            self._progress.setValue(round(1000 * status.done / status.total))
+            show_progress(self._progress, status.done, status.total)
         left = f"{format_duration(status.seconds_left)} left" if status.seconds_left is not None else ""
         share = f"{format_done(status.done / status.total):>5}" if status.total else ""
         self._numbers.setText("  ".join(filter(None, (share, left))))

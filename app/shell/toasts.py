@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFrame,
     QGraphicsDropShadowEffect,
-    QHBoxLayout,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -21,13 +20,13 @@ from PySide6.QtWidgets import (
     QStackedWidget,
     QTabBar,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from terrarium.app.kit.announcer import Announcer
-from terrarium.app.kit.basics import button, label
+from terrarium.app.kit.basics import button, column, label, row
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -60,9 +59,8 @@ class Toasts(QWidget):
         super().__init__(parent)
         self._area = parent
         self._theme, self._notice_ms = theme, notice_ms
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(SPACE, SPACE, SPACE, 2 * SPACE)
-        self._layout.setSpacing(SPACE)
+        self._layout = column(margin=(SPACE, SPACE, SPACE, 2 * SPACE))
+        self.setLayout(self._layout)
         self._shown: list[QFrame] = []
         self._announcer = Announcer(self)
         parent.installEventFilter(self)
@@ -144,9 +142,6 @@ class Toasts(QWidget):
         shadow.setOffset(0, 4)
         shadow.setColor(self._theme.theme.color("shadow", 0.28))
         toast.setGraphicsEffect(shadow)
-        layout = QHBoxLayout(toast)
-        layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
-        layout.setSpacing(SPACE)
         mark = QToolButton()
         mark.setProperty("role", "mark")
         mark.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -154,21 +149,21 @@ class Toasts(QWidget):
         mark.setMinimumHeight(_BUTTON)
         mark.setAccessibleName("Failure" if tone == "danger" else "Message")
         self._theme.set_icon(mark, icon, tone or "accent")
-        layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(label(sentence, wrap=True, selectable=True), 1)
+        words, buttons = label(sentence, wrap=True, selectable=True), list[QAbstractButton]()
         for text, action in actions:
             widget = button(text, self._theme, role="quiet")
             widget.clicked.connect(lambda checked=False, action=action: action())
             if text != "Details":
                 widget.clicked.connect(lambda: self._close(toast))
-            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
-        close = QToolButton()
-        close.setToolTip("Close")
-        close.setAccessibleName("Close")
+            buttons.append(widget)
+        close = named(QToolButton(), "Close", "Close")
         close.setMinimumSize(_BUTTON, _BUTTON)
         self._theme.set_icon(close, "x", "muted")
         close.clicked.connect(lambda: self._close(toast))
-        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        line = row(mark, words, *buttons, close, grows=words, margin=(2 * SPACE, SPACE, SPACE, SPACE))
+        for each in (mark, *buttons, close):
+            line.setAlignment(each, Qt.AlignmentFlag.AlignTop)
+        toast.setLayout(line)
         return toast
 
     def _close(self, toast: QFrame) -> None:
@@ -223,16 +218,10 @@ class Toasts(QWidget):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle("Details")
         dialog.resize(760, 480)
-        layout = QVBoxLayout(dialog)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(2 * SPACE)
-        layout.addWidget(label(sentence, "subheading", wrap=True))
-        text = QPlainTextEdit(details)
+        text = named(QPlainTextEdit(details), "Details of the failure")
         text.setReadOnly(True)
         text.setFont(self._theme.mono_font(0.9))
         text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        text.setAccessibleName("Details of the failure")
-        layout.addWidget(text, 1)
         whole = f"{sentence}\n\n{details}"
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)
@@ -242,7 +231,9 @@ class Toasts(QWidget):
         copy = button("Copy", self._theme, lambda: QGuiApplication.clipboard().setText(whole), icon="copy")
         for each in (report, copy):
             buttons.addButton(each, QDialogButtonBox.ButtonRole.ActionRole)
-        layout.addWidget(buttons)
+        margin = (3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        contents = label(sentence, "subheading", wrap=True), text, buttons
+        dialog.setLayout(column(*contents, spacing=2 * SPACE, grows=text, margin=margin))
         dialog.open()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.names import quoted
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.kit.basics import frame, label
+from terrarium.app.kit.basics import column, frame, label
 from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.pill_layout import PillLayout
@@ -72,14 +72,8 @@ class AlignmentCard(QWidget):
         self.view = AlignedTokens(theme)
         self.said = label(_HINT, "caption", wrap=True)
         self._about = label(_ABOUT, "caption", wrap=True)
-        card = frame("card", margin=SPACE, spacing=SPACE // 2)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        for widget in (label("Which words go with which", "subheading"), self.view, self.said, self._about):
-            lines.addWidget(widget)
-        outside = QVBoxLayout(self)
-        outside.setContentsMargins(0, 0, 0, 0)
-        outside.addWidget(card)
+        contents = label("Which words go with which", "subheading"), self.view, self.said, self._about
+        self.setLayout(column(frame("card", *contents, margin=SPACE, spacing=SPACE // 2)))
         self._examiner.done.connect(self._show)
         self._examiner.failed.connect(self._on_failed)
         self.view.said.connect(lambda words: self.said.setText(words or _HINT))

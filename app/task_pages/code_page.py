@@ -9,11 +9,11 @@ from operator import attrgetter
 from typing import Any
 
 from PySide6.QtCore import QSize, Slot
-from PySide6.QtWidgets import QHeaderView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHeaderView, QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.partial_reply import Prompt
-from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, group, label, row, set_enabled, set_role, show_words
 from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.record_table import Column, RecordTable
@@ -92,23 +92,18 @@ class CodePage(ModePage):
         self.on_model_changed()
 
     def _build(self) -> None:
-        left, right = QWidget(), QWidget()
-        lines = column(label("Head and docstring", "subheading"), self.head, label("Cases", "subheading"), self.cases)
-        lines.setStretch(1, 1)
-        lines.setStretch(3, 1)
-        lines.addLayout(row(None, self.stop, self.write))
-        left.setLayout(lines)
-        beside = column(label("Function", "subheading"), self.function)
-        beside.setStretch(1, 2)
-        beside.addLayout(row(label("Outcomes of the cases", "subheading"), self.verdict, None, self.run))
-        beside.addWidget(self.outcomes, 2)
-        beside.addWidget(label(f"{SANDBOX}.", "caption", wrap=True))
-        right.setLayout(beside)
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(AdaptiveSplitter(left, right, sizes=(380, 460), grows=1), 1)
-        layout.addWidget(self.problem)
+        given = label("Head and docstring", "subheading"), self.head, label("Cases", "subheading"), self.cases
+        left = group(*given, row(None, self.stop, self.write), grows=(self.head, self.cases))
+        right = group(
+            label("Function", "subheading"),
+            self.function,
+            row(label("Outcomes of the cases", "subheading"), self.verdict, None, self.run),
+            self.outcomes,
+            label(f"{SANDBOX}.", "caption", wrap=True),
+            grows=(self.function, self.outcomes),
+        )
+        both = AdaptiveSplitter(left, right, sizes=(380, 460), grows=1)
+        self.body.setLayout(column(both, self.problem, grows=both))
 
     @property
     def busy(self) -> bool:
@@ -225,8 +220,7 @@ class CodePage(ModePage):
         self.judged = judged
         self.outcomes.show_cases(judged)
         right = sum(each.judgement.outcome is Outcome.RIGHT for each in judged)
-        self.verdict.setText(f"{right} of {len(judged)} right" if judged else "")
-        self.verdict.setVisible(bool(judged))
+        show_words(self.verdict, f"{right} of {len(judged)} right" if judged else "")
         set_role(self.verdict, "pill", tone="ok" if judged and right == len(judged) else "warning")
 
     @Slot(object)

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, without_mnemonic
+from terrarium.app.kit.basics import button, column, label, row, show_words, without_mnemonic
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
@@ -94,10 +94,8 @@ class Correcting(QWidget):
     def _show(self) -> None:
         n, right = len(self.kept), self.corrected
         self.setVisible(self._folder is not None and self._row is not None)
-        self.said.setText(f"You corrected this to “{right}”." if right is not None else "")
-        self.said.setVisible(right is not None)
-        self.tune.setText(f"Fine-tune on {format_count(n, 'correction')}…")
-        self.tune.setVisible(bool(n))
+        show_words(self.said, f"You corrected this to “{right}”." if right is not None else "")
+        show_words(self.tune, f"Fine-tune on {format_count(n, 'correction')}…" if n else "")
 
     @Slot()
     def _fill(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QTextCharFormat, QTextDocument
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
-from terrarium.app.kit.basics import column, label, titled_card
+from terrarium.app.kit.basics import group, label, row, show_words, titled_card
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.highlighter import Highlighter
@@ -59,16 +59,9 @@ class EntityPage(TaskPage):
         self.spans: list[Span] = []
         self.found = IntervalBars("What was found", theme)
         self.nothing = label("", "muted", wrap=True)
-        left, right = QWidget(), QWidget()
-        lines = column(self.text)
-        lines.setStretch(0, 1)
-        lines.addWidget(self.legend)
-        left.setLayout(lines)
-        beside = column(titled_card("Found in the text, and how sure the model is", self.nothing, self.found))
-        beside.addStretch(1)
-        right.setLayout(beside)
+        found = titled_card("Found in the text, and how sure the model is", self.nothing, self.found)
         self.text.text_changed.connect(self.on_edited)
-        self._build(left, right)
+        self._build(group(self.text, self.legend, grows=self.text), group(found, None))
 
     def show_model(self, model: ChatModel) -> None:
         kinds = dict.fromkeys(_type_of(tag) for tag in model.labels if tag != "O")
@@ -105,8 +98,7 @@ class EntityPage(TaskPage):
         more = len(self.spans) - _MAX_TAGS
         words = "Nothing was found." if answered is not None and not self.spans else ""
         words = words or ("" if answered is not None else "Write a text: what the model finds appears here.")
-        self.nothing.setText(f"{more} more." if more > 0 else words)
-        self.nothing.setVisible(bool(self.nothing.text()))
+        show_words(self.nothing, f"{more} more." if more > 0 else words)
 
 
 def spans_of(tags: Sequence[str], scores: Sequence[float], places: Sequence[tuple[int, int]]) -> list[Span]:
@@ -208,11 +200,7 @@ class _Entry(QWidget):
     def __init__(self, kind: str, colours: SpanColours, theme: ThemeProvider) -> None:
         super().__init__()
         self._kind, self.words = kind, label(kind, "small")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(_Swatch(kind, colours, theme))
-        layout.addWidget(self.words)
+        self.setLayout(row(_Swatch(kind, colours, theme), self.words, spacing=6, margin=(0, 0, SPACE, 0)))
 
     def show_count(self, n: int) -> None:
         self.words.setText(f"{self._kind} {n}")

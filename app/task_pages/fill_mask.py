@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent, QTextCursor
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
 from terrarium.app.glass.tokens.token_box import TokenBox
-from terrarium.app.kit.basics import button, column, label, row, scrolling, set_enabled
+from terrarium.app.kit.basics import button, column, group, label, row, scrolling, set_enabled
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -54,10 +55,9 @@ class FillMask(ModePage):
         self.filled: FilledMasks | None = None
         self._examiner = Examiner(session.worker, session.chat, self)
         self._measurer = Examiner(session.worker, session.chat, self)
-        self.editor = TextBox()
+        self.editor = named(TextBox(), "Text with masks")
         self.setFocusProxy(self.editor)
         self.editor.setPlaceholderText(_HINT)
-        self.editor.setAccessibleName("Text with masks")
         self.editor.setTabChangesFocus(True)
         self.editor.setMinimumHeight(self.editor.fontMetrics().lineSpacing() * _LINES + 2 * SPACE)
         self._colours = MaskColours(self.editor.document(), theme)
@@ -95,17 +95,8 @@ class FillMask(ModePage):
         self.on_model_changed()
 
     def _build(self) -> None:
-        left = QWidget()
-        lines = column(self.editor)
-        lines.addLayout(row(self.insert, self.fill_all, None))
-        lines.addWidget(self.problem)
-        lines.addSpacing(SPACE)
-        lines.addWidget(self.fits)
-        lines.addStretch(1)
-        left.setLayout(lines)
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(AdaptiveSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
+        left = group(self.editor, row(self.insert, self.fill_all, None), self.problem, SPACE, self.fits, None)
+        self.body.setLayout(column(AdaptiveSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0)))
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.head not in ("language", "none"):
@@ -292,17 +283,11 @@ class FitsView(QWidget):
 
     def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.number = label("–", "number")
-        self.number.setAccessibleName("Pseudo-perplexity")
+        self.number = named(label("–", "number"), "Pseudo-perplexity")
         self._hint = label("", "caption", wrap=True)
         self.box = TokenBox(theme, focus)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(
-            row(label("Pseudo-perplexity", "subheading"), HelpMark("Perplexity"), self.number, None, measure)
-        )
-        layout.addWidget(self._hint)
-        layout.addWidget(self.box)
+        head = row(label("Pseudo-perplexity", "subheading"), HelpMark("Perplexity"), self.number, None, measure)
+        self.setLayout(column(head, self._hint, self.box, spacing=6))
         self.clear()
 
     def clear(self) -> None:

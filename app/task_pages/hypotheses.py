@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.glass.tokens.token_box import TokenStats
-from terrarium.app.kit.basics import label, row, set_role
+from terrarium.app.kit.basics import column, label, row, set_role
 from terrarium.app.kit.theme import SPACE
 from terrarium.models.number_words import format_count, with_minus
 
@@ -41,10 +41,8 @@ class HypothesisList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.cards: list[_Card] = []
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, SPACE, 0)
-        self._lines.setSpacing(SPACE)
-        self._lines.addStretch(1)
+        self._lines = column(None, margin=(0, 0, SPACE, 0))
+        self.setLayout(self._lines)
 
     def show_texts(self, found: Sequence[ScoredText]) -> None:
         """Show these hypotheses; the first is selected, without a signal."""
@@ -91,11 +89,8 @@ class _Card(QFrame):
         n = len(found.ids)
         end = "" if found.ended else ", cut off at the length limit"
         about = label(f"score {with_minus(f'{found.score:.3f}')}, {format_count(n, 'token')}{end}", "caption")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE + 4, SPACE, SPACE + 4, SPACE)
-        lines.setSpacing(SPACE // 2)
-        lines.addLayout(row(label(f"{number + 1}", "caption"), about, None))
-        lines.addWidget(words)
+        head = row(label(f"{number + 1}", "caption"), about, None)
+        self.setLayout(column(head, words, spacing=SPACE // 2, margin=(SPACE + 4, SPACE, SPACE + 4, SPACE)))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
-from terrarium.app.kit.basics import button, column, label, row, titled_card
+from terrarium.app.kit.basics import button, group, label, row, titled_card
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
@@ -45,15 +45,8 @@ class LabelPage(TaskPage):
         self.bars = IntervalBars("Probabilities of the labels", theme)
         self.note = label("", "caption", wrap=True)
         self.correcting = Correcting(session, theme)
-        left, right = QWidget(), QWidget()
-        lines = column(self.text)
-        lines.setStretch(0, 2)
-        lines.addWidget(self.pair, 1)
-        lines.addLayout(row(self.add, None))
-        left.setLayout(lines)
-        beside = column(titled_card("", self.verdict, self.sure, self.bars, self.note, self.correcting))
-        beside.addStretch(1)
-        right.setLayout(beside)
+        left = group(self.text, self.pair, row(self.add, None), grows={self.text: 2, self.pair: 1})
+        right = group(titled_card("", self.verdict, self.sure, self.bars, self.note, self.correcting), None)
         self.pair.hide()
         self.text.text_changed.connect(self.on_edited)
         self.pair.text_changed.connect(self.on_edited)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label, titled_card
+from terrarium.app.kit.basics import column, label, titled_card
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_prob
 
@@ -42,12 +42,8 @@ class MaskList(QWidget):
         self._cards: list[QWidget] = []
         self._sentence = label("", "muted", wrap=True)
         self._note = label(_NOTE, "caption", wrap=True)
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(SPACE, 0, SPACE, 0)
-        self._lines.setSpacing(SPACE)
-        self._lines.addWidget(self._sentence)
-        self._lines.addWidget(self._note)
-        self._lines.addStretch(1)
+        self._lines = column(self._sentence, self._note, None, margin=(SPACE, 0, SPACE, 0))
+        self.setLayout(self._lines)
         self.say("")
 
     def say(self, sentence: str) -> None:

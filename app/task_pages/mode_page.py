@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.kit.basics import EmptyState
+from terrarium.app.kit.basics import EmptyState, column, show_words, stacked
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
@@ -26,12 +26,8 @@ class ModePage(QWidget):
         self._absence = ""
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self.body)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self._pages = stacked(self._empty, self.body)
+        self.setLayout(column(self._pages))
         session.chat.model_changed.connect(self.on_model_changed)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
@@ -77,5 +73,4 @@ class ErrorLabel(QLabel):
     @Slot(str)
     def say(self, sentence: str) -> None:
         """Show a sentence; "" for none."""
-        self.setText(sentence)
-        self.setVisible(bool(sentence))
+        show_words(self, sentence)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFont, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
-from terrarium.app.kit.basics import column, label, titled_card
+from terrarium.app.kit.basics import group, label, titled_card
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.highlighter import Highlighter
 from terrarium.app.kit.theme import ThemeProvider
@@ -35,20 +35,15 @@ class SpanPage(TaskPage):
         self.verdict = label("", "heading", wrap=True, selectable=True)
         self.sure = label("", "muted", wrap=True)
         self.bars = IntervalBars("An answer, or none", theme)
-        left, right = QWidget(), QWidget()
-        lines = column(label("Question", "subheading"), self.question, label("Text", "subheading"))
-        lines.setStretch(1, 1)
-        lines.addWidget(self.context, 4)
-        left.setLayout(lines)
+        contents = label("Question", "subheading"), self.question, label("Text", "subheading"), self.context
+        left = group(*contents, grows={self.question: 1, self.context: 4})
         note = label(
             "The model gives each token two scores: that the answer starts there, and that it ends there. The best "
             "pair competes with “no answer” here, and with all other pairs in the panels, where its share is smaller.",
             "caption",
             wrap=True,
         )
-        beside = column(titled_card("Answer", self.verdict, self.sure, self.bars, note))
-        beside.addStretch(1)
-        right.setLayout(beside)
+        right = group(titled_card("Answer", self.verdict, self.sure, self.bars, note), None)
         self.question.text_changed.connect(self.on_edited)
         self.context.text_changed.connect(self.on_edited)
         self._build(left, right)

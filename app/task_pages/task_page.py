@@ -7,11 +7,12 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
-from terrarium.app.kit.basics import scrolling
+from terrarium.app.kit.basics import column, scrolling
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -46,11 +47,8 @@ class TaskPage(ModePage):
 
     def _build(self, left: QWidget, right: QWidget) -> None:
         """Lay out the page. Call this once, after both sides were created."""
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(AdaptiveSplitter(left, scrolling(right), sizes=(460, 380), grows=0), 1)
-        layout.addWidget(self.problem)
+        both = AdaptiveSplitter(left, scrolling(right), sizes=(460, 380), grows=0)
+        self.body.setLayout(column(both, self.problem, grows=both))
         self.on_model_changed()
 
     # -- For subclasses ------------------------------------------------------------------------------------------------
@@ -142,8 +140,7 @@ def qt_position(text: str, index: int) -> int:
 
 def text_box(name: str, hint: str, lines: int) -> TextBox:
     """Create an editor of at least `lines` lines."""
-    box = TextBox()
-    box.setAccessibleName(name)
+    box = named(TextBox(), name)
     box.setPlaceholderText(hint)
     box.setTabChangesFocus(True)
     box.setMinimumHeight(box.fontMetrics().lineSpacing() * lines + 2 * SPACE)

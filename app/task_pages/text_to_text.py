@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Slot
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
 from terrarium.app.glass.surprise import most_surprising, special_ids
 from terrarium.app.glass.tokens.token_box import TokenBox
-from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
+from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling, set_enabled, stacked
 from terrarium.app.kit.forms.editors import FloatBox, IntBox
+from terrarium.app.kit.inputs import caption, named
 from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.text.text_box import TextBox
@@ -59,14 +60,15 @@ class TextToText(ModePage):
         self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
         self.searched: BeamSearchResult | None = None
         self._source_text = self._prefix = ""
-        self.source = TextBox()
+        self.source = named(TextBox(), "Source text")
         self.setFocusProxy(self.source)
-        self.source.setAccessibleName("Source text")
         self.source.setPlaceholderText("Write a source text for the model to answer.")
         self._colours = MaskColours(self.source.document(), theme, _GAPS)
         self.insert = button("Insert gap", theme, self._insert_gap, icon="plus", tip="Insert a gap at the cursor")
         self.way = Segments("Decoding", _WAYS, _WAYS_TIP)
-        self.n_beam, self.length_penalty = IntBox(1, _MAX_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
+        self.n_beam = named(IntBox(1, _MAX_BEAMS, 1), "Beams", "Number of beams, and of texts shown")
+        tip = "Above 0 favours longer texts; 0 compares the plain sums of log-probabilities"
+        self.length_penalty = named(FloatBox(-4.0, 4.0, 0.1), "Length penalty", tip)
         self.n_beam.setValue(4)
         self.length_penalty.setValue(1.0)
         self.write = button(
@@ -81,50 +83,27 @@ class TextToText(ModePage):
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
         self.alignment = AlignmentCard(session, theme)
         self._about = label("", "caption", wrap=True)
-        self.beams = QWidget()
-        self._targets = QStackedWidget()
         self._build()
         self._connect()
         self.on_model_changed()
 
     def _build(self) -> None:
-        self.beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
-        self.n_beam.setToolTip("Number of beams, and of texts shown")
-        self.length_penalty.setToolTip("Above 0 favours longer texts; 0 compares the plain sums of log-probabilities")
+        names = caption("Beams", self.n_beam), caption("Length penalty", self.length_penalty)
+        self.beams = group(row(names[0], self.n_beam, names[1], self.length_penalty, None))
         policy = self.beams.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # so that the height of the editor does not change
         self.beams.setSizePolicy(policy)
-        left, right = QWidget(), QWidget()
         self._titles = (_title("Source", self.insert), _title("Target"))
-        lines = column(self._titles[0])
-        lines.addWidget(self.source, 1)
-        lines.addLayout(row(self.way, None, self.stop, self.write))
-        lines.addWidget(self.beams)
-        lines.addWidget(self.problem)
-        left.setLayout(lines)
+        controls = row(self.way, None, self.stop, self.write)
+        left = group(self._titles[0], self.source, controls, self.beams, self.problem, grows=self.source)
         self._nothing = label(_NOTHING, "muted", wrap=True)
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
-        drawn, found = QWidget(), QWidget()
-        box = frame("card", margin=SPACE)
-        inside = box.layout()
-        assert inside is not None
-        inside.addWidget(self.target)
-        for page, shown, tokens in ((drawn, box, self.drawn_tokens), (found, self.hypotheses, self.found_tokens)):
-            inner = column(shown, tokens)
-            inner.addStretch(1)
-            page.setLayout(inner)
-        for page in (self._nothing, found, drawn):
-            self._targets.addWidget(page)
-        below = QWidget()
-        lines = column(self._targets, self.alignment)
-        lines.addStretch(1)
-        below.setLayout(lines)
-        beside = column(self._titles[1], self._about)
-        beside.addWidget(scrolling(below), 1)
-        right.setLayout(beside)
-        whole = QVBoxLayout(self.body)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(AdaptiveSplitter(left, right, sizes=(420, 420), grows=1))
+        found = group(self.hypotheses, self.found_tokens, None)
+        drawn = group(frame("card", self.target, margin=SPACE), self.drawn_tokens, None)
+        self._targets = stacked(self._nothing, found, drawn)
+        below = scrolling(group(self._targets, self.alignment, None))
+        right = group(self._titles[1], self._about, below, grows=below)
+        self.body.setLayout(column(AdaptiveSplitter(left, right, sizes=(420, 420), grows=1)))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -291,18 +270,9 @@ class TextToText(ModePage):
         self._show_state()
 
 
-def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
-    words = label(name)
-    words.setBuddy(editor)
-    editor.setAccessibleName(name)
-    return words, editor
-
-
 def _title(title: str, *trailing: QWidget) -> QWidget:
     """Return a heading with widgets at its right."""
-    line = QWidget()
-    line.setLayout(row(label(title, "subheading"), None, *trailing))
-    return line
+    return group(row(label(title, "subheading"), None, *trailing))
 
 
 def _next_gap(tokenizer: Tokenizer, text: str) -> str:

@@ -16,13 +16,13 @@ from terrarium.models.corpora.corpus import Corpus, open_run_corpus
 from terrarium.models.data.batches import Batches, objective_batches
 from terrarium.models.data.encoded import EncodedSplit
 from terrarium.models.data.objectives import make_objective
-from terrarium.models.evaluation.calibration import MAX_PREDICTIONS, check_has_probabilities, measure_calibration
 from terrarium.models.events import Event, Progress, reporting
 from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.calibration import Calibration
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tasks.calibration import MAX_PREDICTIONS, check_has_probabilities, measure_calibration
 from terrarium.models.tokenizers import encode_text
 from terrarium.models.training.batches import make_batches_events, open_parent_corpus
 

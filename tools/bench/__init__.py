@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, find_model, open_model, print_json
+from terrarium.app.commands.common import UsageError, find_model, open_model
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.app.commands.replying import DraftOptions
@@ -111,20 +111,14 @@ class Bench(
                 results = measure(parts, self.device, self.data, 1 if self.quick else self.seeds, line)
         if self.out is not None:
             write_results(self.out, machine, results)
-        if self.as_json:
-            print_json({"results": [result.to_dict() for result in results]})
-        else:
-            print("\n".join(map(format_result, results)))
+        self.show({"results": [result.to_dict() for result in results]}, "\n".join(map(format_result, results)))
 
     def _run_weights(self, model: str) -> None:
         from tools.bench.weights import bench_weights, format_table
 
         with ProgressLine(as_json=self.as_json) as line:
             measured = bench_weights(model, self.device, line, self.texts_of)
-        if self.as_json:
-            print_json(dataclasses.asdict(measured))
-        else:
-            print(format_table(measured))
+        self.show(dataclasses.asdict(measured), format_table(measured))
 
     def _run_draft(self, name: str, line: ProgressLine) -> list[Result]:
         from terrarium.models.inference.held_out import held_out_texts

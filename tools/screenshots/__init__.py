@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.common import UsageError
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.models.library.library import Library
 from tools.screenshots.contents import copy_run
 from tools.screenshots.custom_blocks import library_at
-from tools.screenshots.photographer import Photographer
 
 
 class Screenshots(Command, description=__doc__):
@@ -33,6 +32,7 @@ class Screenshots(Command, description=__doc__):
     def run(self) -> None:
         """Take the screenshots and print their paths. The user's own library is only read."""
         from terrarium.app.shell.offscreen import opened_window
+        from tools.screenshots.photographer import Photographer
 
         if self.task_minutes < 0:
             raise UsageError("--task-minutes must be at least 0.")
@@ -49,7 +49,6 @@ class Screenshots(Command, description=__doc__):
                 window.theme.set_text_scale(self.text_size)
                 photographer = Photographer(window, self.folder, line, names=self.names)
                 photographer.shoot_all(None if self.shown_run else self.minutes, self.task_minutes)
-        if self.as_json:
-            print_json({"pictures": [str(path) for path in photographer.pictures]})
-        else:
-            print("\n".join(map(str, photographer.pictures)))
+        self.show(
+            {"pictures": [str(path) for path in photographer.pictures]}, "\n".join(map(str, photographer.pictures))
+        )

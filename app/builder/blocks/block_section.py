@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.builder.blocks.place_row import PlaceRow
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, group, label, row
 from terrarium.app.kit.layout.advanced_settings import HasDetail
 from terrarium.app.kit.layout.reveal import reveal
 from terrarium.app.kit.layout.section import Section
@@ -39,22 +39,13 @@ class BlockSection(Section):
         self._config: ModelConfig | None = None
         self.rows = {place: PlaceRow(place, theme) for place in BLOCK_SLOTS}
         self.new = button("New block…", theme, self.new_requested.emit, icon="plus", tip="Write a block of your own")
-        body = QWidget()
-        lines = QVBoxLayout(body)
-        lines.setContentsMargins(0, 0, 0, SPACE)
-        lines.setSpacing(SPACE // 2)
-        about = label(_ABOUT, "caption", wrap=True)
+        about, line = label(_ABOUT, "caption", wrap=True), row(self.new, None, margin=(8, 0, 6, 0))
         about.setContentsMargins(8, 0, 6, 0)
-        lines.addWidget(about)
         for each in self.rows.values():
-            lines.addWidget(each)
             each.changes_requested.connect(self.changes_requested)
             each.edit_requested.connect(lambda each=each: self.edit_requested.emit(each.block))
             each.read_requested.connect(lambda each=each: self.read_requested.emit(each.block))
-        line = row(self.new, None)
-        line.setContentsMargins(8, 0, 6, 0)
-        lines.addLayout(line)
-        self.set_body(body)
+        self.set_body(group(about, *self.rows.values(), line, spacing=SPACE // 2, margin=(0, 0, 0, SPACE)))
         detail.changed.connect(self._show_as_needed)
 
     def show_design(self, config: ModelConfig, library: Sequence[CustomBlock]) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QCheckBox, QFrame, QMenu, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QMenu, QMessageBox, QScrollArea, QWidget
 
 from terrarium.app.builder.blocks.check_list import CheckList
 from terrarium.app.builder.blocks.checker import BlockChecker
@@ -16,15 +16,19 @@ from terrarium.app.builder.blocks.contracts import TITLES, contract
 from terrarium.app.kit.basics import (
     button,
     column,
+    group,
     label,
     panes,
     plain_tip,
     row,
     scrolling,
     set_enabled,
+    show_if,
+    show_words,
     without_mnemonic,
 )
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.text.code_field import CodeField
 from terrarium.app.kit.text.rich_text import RichText
@@ -76,8 +80,7 @@ class BlockWindow(Dialog):
         self.box: QMessageBox | None = None
         self.setWindowTitle("Block")
         self.resize(1120, 700)
-        self.code = CodeField(theme)
-        self.code.setAccessibleName("The text of the block")
+        self.code = named(CodeField(theme), "The text of the block")
         self.checker = BlockChecker(design, self)
         self.runs = QCheckBox("Run my code as I type")
         self.runs.setToolTip(plain_tip("Run the checks, in a process of their own, whenever you pause"))
@@ -85,7 +88,6 @@ class BlockWindow(Dialog):
         self.start = button("Start from", theme, icon="file-plus", tip="Replace the text by one of these")
         self.save = button("Save and allow", theme, self._on_save, role="primary")
         self.more = button("", theme, icon="caret-down", tip="More ways to save")
-        self.more.setAccessibleName("More ways to save")
         self.close_button = button("Close", theme, self.close)
         self.contract = RichText(theme)
         self.checks = CheckList(theme)
@@ -107,22 +109,12 @@ class BlockWindow(Dialog):
         saves = QMenu(self.more)
         saves.addAction("Save without allowing").triggered.connect(lambda: self._save(allow=False))
         self.more.setMenu(saves)
-        right = QWidget()
-        words = column(label("What it must be", "subheading"))
-        words.addWidget(_filled(self.contract), 2)
-        words.addSpacing(SPACE)
-        words.addWidget(label("Checks", "subheading"))
-        words.addWidget(scrolling(self.checks), 3)
-        right.setLayout(words)
-        left = QWidget()
-        left.setLayout(column(self.code, self.problem))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(*[2 * SPACE] * 4)
-        layout.setSpacing(SPACE)
-        top = row(self.start, self.runs, self.about, self.close_button, self.save, self.more)
-        top.setStretchFactor(self.about, 1)
-        layout.addLayout(top)
-        layout.addLayout(panes(left, right, sizes=(680, 400), grows=0), 1)
+        words, checks = _filled(self.contract), scrolling(self.checks)
+        heading, checks_heading = label("What it must be", "subheading"), label("Checks", "subheading")
+        right = group(heading, words, SPACE, checks_heading, checks, grows={words: 2, checks: 3})
+        top = row(self.start, self.runs, self.about, self.close_button, self.save, self.more, grows=self.about)
+        middle = panes(group(self.code, self.problem), right, sizes=(680, 400), grows=0)
+        self.setLayout(column(top, middle, grows=middle, margin=2 * SPACE))
 
     # -- Opening -------------------------------------------------------------------------------------------------------
 
@@ -144,8 +136,7 @@ class BlockWindow(Dialog):
         self._kept, self._name, self._read_only, self._asks = kept, name, read_only, True
         self.runs.setChecked(False)
         self.code.set_editable(read_only is None)
-        self.start.setVisible(read_only is None)
-        self.more.setVisible(read_only is None)
+        show_if(read_only is None, self.start, self.more)
         self.save.setText("Allow on this computer" if read_only else "Save and allow")
         self.save.setVisible(read_only is None or not is_allowed(read_only))
         self.runs.setText("Run the checks" if read_only else "Run my code as I type")
@@ -209,8 +200,7 @@ class BlockWindow(Dialog):
         if checker.block is not None and checker.block.slot != self._shown_place:
             self._shown_place = checker.block.slot
             self._show_contract()
-        self.problem.setText(checker.problem)
-        self.problem.setVisible(bool(checker.problem))
+        show_words(self.problem, checker.problem)
         self.checks.show_checks(checker.problem, checker.report, state)
         self.code.mark_line(checker.line)
         tip = "Save the text, allow it to run on this computer, and put it into its place of the design"

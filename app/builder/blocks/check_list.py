@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from terrarium.app.kit.basics import clear, label, plain_tip, row
+from terrarium.app.kit.basics import clear, column, label, plain_tip, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_compact, format_milliseconds
 
@@ -32,9 +32,8 @@ class CheckList(QWidget):
         self._problem, self._state = "", ""
         self.words: list[str] = []
         """What is shown: “Same shape: passed. The output …”."""
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, SPACE, 0)  # leave room for a scroll bar
-        self._lines.setSpacing(SPACE)
+        self._lines = column(margin=(0, 0, SPACE, 0))  # leave room for a scroll bar
+        self.setLayout(self._lines)
         theme.theme_changed.connect(self._show)
 
     def show_checks(self, problem: str, report: BlockReport | None, state: str) -> None:
@@ -92,8 +91,8 @@ class CheckList(QWidget):
         grid.setColumnStretch(0, 1)
         has_twin = bool(report.n_built_in or report.milliseconds_built_in)
         for at, cells in enumerate(rows):
-            for column, text in enumerate(cells if has_twin else cells[:2]):
-                role = "caption" if at == 0 else "muted" if column == 0 else "mono"
-                side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag(0)
-                grid.addWidget(label(text, role), at, column, side)
+            for i, text in enumerate(cells if has_twin else cells[:2]):
+                role = "caption" if at == 0 else "muted" if i == 0 else "mono"
+                side = Qt.AlignmentFlag.AlignRight if i else Qt.AlignmentFlag(0)
+                grid.addWidget(label(text, role), at, i, side)
         return box

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, clear, label, plain_tip, row, without_mnemonic
-from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
+from terrarium.app.kit.basics import button, clear, column, label, plain_tip, row, show_words
+from terrarium.app.kit.forms.editors import Editor, make_editor
+from terrarium.app.kit.forms.slot_row import ROW_MARGIN
+from terrarium.app.kit.inputs import caption, choice, fill_choice, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import find_here, option_field
 from terrarium.models.custom_blocks.manifest import CustomBlock
@@ -43,11 +45,7 @@ class PlaceRow(QWidget):
         self._block: CustomBlock | None = None
         self._choices: list[CustomBlock | None] = [None]
         self.editors: dict[str, Editor] = {}
-        self.choice = QComboBox()
-        self.choice.setAccessibleName(f"{TITLES[place]}: block")
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(18)
-        keep_wheel_for_scrolling(self.choice)
+        self.choice = choice(f"{TITLES[place]}: block", width=18)
         tip = "Edit the text of this block"
         self.edit = button("", theme, self.edit_requested.emit, icon="pencil-simple", role="quiet-icon", tip=tip)
         self.problem = label("", "error", wrap=True, selectable=True)
@@ -58,20 +56,14 @@ class PlaceRow(QWidget):
             role="segment",
             tip="Read the text of this block, and allow it to run on this computer",
         )
-        name = label(TITLES[place])
-        name.setBuddy(self.choice)
         self._options = QGridLayout()
         self._options.setContentsMargins(2 * SPACE, 0, 0, 0)
         self._options.setHorizontalSpacing(SPACE + SPACE // 2)
         self._options.setVerticalSpacing(SPACE // 2)
         self._options.setColumnStretch(0, 1)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(8, 2, 6, 2)
-        lines.setSpacing(SPACE // 2)
-        lines.addLayout(row(name, None, self.edit, self.choice, spacing=SPACE // 2))
-        lines.addLayout(self._options)
-        lines.addWidget(self.problem)
-        lines.addLayout(row(self.read, None))
+        head = row(caption(TITLES[place], self.choice), None, self.edit, self.choice, spacing=SPACE // 2)
+        contents = head, self._options, self.problem, row(self.read, None)
+        self.setLayout(column(*contents, spacing=SPACE // 2, margin=ROW_MARGIN))
         self.choice.activated.connect(self._on_chosen)
 
     @property
@@ -99,8 +91,7 @@ class PlaceRow(QWidget):
         asks = block is not None and not is_allowed(block)
         if asks:
             sentence = "This program was not allowed on this computer yet: it does not run, and has no numbers."
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+        show_words(self.problem, sentence)
         self.read.setVisible(asks)
         self.edit.setVisible(block is not None)
 
@@ -117,12 +108,8 @@ class PlaceRow(QWidget):
             self._choices.append(old)
             names.append(f"{old.title} (an earlier text)" if old is not None else f"{reference.name} (not here)")
             at = len(names)
-        with QSignalBlocker(self.choice):
-            self.choice.clear()
-            self.choice.addItems([BUILT_IN, *names])
-            for index, each in enumerate(self._choices):
-                self.choice.setItemData(index, plain_tip(each.help if each else ""), Qt.ItemDataRole.ToolTipRole)
-            self.choice.setCurrentIndex(at)
+        tips = {i: each.help for i, each in enumerate(self._choices) if each is not None}
+        fill_choice(self.choice, dict(enumerate([BUILT_IN, *names])), at, tips)
         self.choice.setToolTip(plain_tip(self._block.help if self._block is not None else "The part of Terrarium"))
 
     def _make_options(self) -> None:
@@ -130,12 +117,9 @@ class PlaceRow(QWidget):
         self.editors = {}
         for line, (name, option) in enumerate(self._block.options.items() if self._block is not None else ()):
             editor = self.editors[name] = make_editor(option_field(name, option))
-            words = label(without_mnemonic(option.label), "muted")
-            words.setBuddy(editor.widget)
-            editor.widget.setAccessibleName(option.label)
-            for widget in (words, editor.widget):
-                widget.setToolTip(plain_tip(option.help or name))
-            self._options.addWidget(words, line, 0)
+            tip = option.help or name
+            named(editor.widget, option.label, tip)
+            self._options.addWidget(caption(option.label, editor.widget, "muted", tip), line, 0)
             side = Qt.AlignmentFlag.AlignRight
             if not isinstance(editor.widget, QCheckBox):
                 editor.widget.setFixedWidth(self.fontMetrics().averageCharWidth() * 12 + 46)

@@ -6,7 +6,7 @@ import dataclasses
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QWidget
 
 from terrarium.app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
 from terrarium.app.builder.costs.dry_run import DryRunMeasured
@@ -15,8 +15,9 @@ from terrarium.app.builder.costs.proposal_list import ProposalList
 from terrarium.app.builder.costs.proposer import FitRequest, Proposer
 from terrarium.app.builder.costs.stacked_bar import StackedBar
 from terrarium.app.builder.work_size import DEFAULT_BATCH
-from terrarium.app.kit.basics import label, plain_tip, row, set_role
+from terrarium.app.kit.basics import column, group, label, plain_tip, row, set_role, show_words
 from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import MEASURING
@@ -55,17 +56,10 @@ class CostPanel(QWidget):
         self.total, self.active = NumberLabel(14), NumberLabel(14)
         self.flops, self.training_flops = NumberLabel(10), NumberLabel(10)
         self.memory_total, self.cache = NumberLabel(8), NumberLabel(8)
-        self.parameters = StackedBar(theme, lambda n: f"{n:,.0f}")
-        self.work = StackedBar(theme, _operations)
-        self.memory = StackedBar(theme, format_size)
-        for bars, name in (
-            (self.parameters, "Parameters by component"),
-            (self.work, "Work per token by component"),
-            (self.memory, "Memory in training, by purpose"),
-        ):
-            bars.setAccessibleName(name)
+        self.parameters = named(StackedBar(theme, lambda n: f"{n:,.0f}"), "Parameters by component")
+        self.work = named(StackedBar(theme, _operations), "Work per token by component")
+        self.memory = named(StackedBar(theme, format_size), "Memory in training, by purpose")
         self.obstacle = label("", "muted", wrap=True)
-        self.body = QWidget()
         self._proposer = Proposer(self)
         self._pause = QTimer(self, singleShot=True, interval=250)
         self._build()
@@ -77,43 +71,28 @@ class CostPanel(QWidget):
         self._show()
 
     def _build(self) -> None:
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, SPACE // 2, 0)  # leave room for a scroll bar
-        outer.setSpacing(SPACE)
-        outer.addWidget(self.obstacle)
-        outer.addWidget(self.body)
-        outer.addStretch(1)
-        lines = QVBoxLayout(self.body)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
         exact = ("exact", "Trained parameters, exactly as in the built model")
+        memory_tip = f"With {OPTIMIZERS[OPTIMIZER].title}, on one batch"
         work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
         self._active_line = _line("active per token", self.active, "Parameters used per token: of each mixture only "
                                   "the experts that are used")  # fmt: skip
-        for part in (
+        self.body = group(
             self.fit,
             self.proposals,
-            None,
+            SPACE,
             _heading("Parameters", *exact, self.total),
             self.parameters,
             self._active_line,
-            None,
+            SPACE,
             _heading("Work per token", "estimated", work_tip, self.flops),
             self.work,
             _line("in training", self.training_flops, work_tip),
-            None,
-            _heading(
-                "Memory to train", "estimated", f"With {OPTIMIZERS[OPTIMIZER].title}, on one batch", self.memory_total
-            ),
+            SPACE,
+            _heading("Memory to train", "estimated", memory_tip, self.memory_total),
             self.memory,
             _line("KV cache", self.cache, "Keys and values while one text of this length is generated, in float32"),
-        ):
-            if part is None:
-                lines.addSpacing(SPACE)
-            elif isinstance(part, QLayout):
-                lines.addLayout(part)
-            else:
-                lines.addWidget(part)
+        )
+        self.setLayout(column(self.obstacle, self.body, None, margin=(0, 0, SPACE // 2, 0)))  # room for a scroll bar
 
     def set_design(self, config: ModelConfig, batch: int, length: int, obstacle: str = "") -> None:
         """Show the costs of training `config` on `batch` texts of `length` tokens.
@@ -139,8 +118,7 @@ class CostPanel(QWidget):
         self._show_dry_run()
 
     def _show(self) -> None:
-        self.obstacle.setText(self._obstacle)
-        self.obstacle.setVisible(bool(self._obstacle))
+        show_words(self.obstacle, self._obstacle)
         self.body.setVisible(not self._obstacle)
         if self._obstacle:
             self._costs = None
@@ -248,9 +226,7 @@ def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
     set_role(kind, "caption")
     for widget in (name, total):
         widget.setToolTip(plain_tip(tip))
-    line = row(kind, total, spacing=SPACE // 2)
-    line.insertLayout(0, row(name, *help_marks(title), spacing=SPACE // 2))
-    return line
+    return row(row(name, *help_marks(title), spacing=SPACE // 2), kind, total, spacing=SPACE // 2)
 
 
 def _line(name: str, number: QLabel, tip: str) -> QWidget:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from terrarium.app.builder.costs.dry_run import DryRunMeasured
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, set_role, stacked
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.plots.fit_gauge import FitGauge
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -52,28 +53,14 @@ class FitBox(QWidget):
         )
         self.phase = ElidedLabel()
         self.cancel = button("Cancel", theme, self.cancel_requested.emit, tip="Stop after the current step")
-        self._switch = QStackedLayout()
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label("Will it fit, and how long?", "subheading"))
-        lines.addLayout(row(self.verdict, None, self.amount))
-        lines.addWidget(self.gauge)
-        lines.addWidget(self.sentence)
-        lines.addLayout(self._table())
-        lines.addWidget(self.note)
-        lines.addLayout(self._switch)  # before its pages: without a parent, the shown page would be a window
-        for page in (_page(self.start), _page(self.phase, self.cancel)):
-            self._switch.addWidget(page)
+        self._switch = stacked(
+            group(row(self.start, grows=self.start)), group(row(self.phase, self.cancel, grows=self.phase))
+        )
+        title, head = label("Will it fit, and how long?", "subheading"), row(self.verdict, None, self.amount)
+        self.setLayout(column(title, head, self.gauge, self.sentence, self._table(), self.note, self._switch))
 
     def _table(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(SPACE + SPACE // 2)
-        grid.setVerticalSpacing(SPACE // 2)
-        grid.setColumnStretch(0, 1)
-        right = Qt.AlignmentFlag.AlignRight
-        for column, words in ((1, "estimated"), (2, "measured")):
-            grid.addWidget(label(words, "caption"), 0, column, right)
+        rows: list[list[QWidget | None]] = [[None, label("estimated", "caption"), label("measured", "caption")]]
         tips = {
             "memory": ("Memory", "The peak of a training step: weights, gradients, optimizer, activations"),
             "step": (
@@ -82,13 +69,14 @@ class FitBox(QWidget):
             ),
             "speed": ("Tokens/s", "Tokens trained per second"),
         }
-        for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
-            name = label(words, "muted")
-            for column, widget in enumerate((name, self.estimated[key], self.measured[key])):
+        for key, (words, tip) in tips.items():
+            cells = label(words, "muted"), self.estimated[key], self.measured[key]
+            for widget in cells:
                 widget.setToolTip(plain_tip(tip))
-                grid.addWidget(widget, line, column, right if column else Qt.AlignmentFlag.AlignLeft)
-        grid.addWidget(self.origin, 4, 0, 1, 3)
-        return grid
+            rows.append([*cells])
+        right = Qt.AlignmentFlag.AlignRight
+        spacing = SPACE + SPACE // 2, SPACE // 2
+        return grid(*rows, [self.origin], grows=0, align={1: right, 2: right}, spacing=spacing)
 
     def show_estimate(self, needed: int, fit: Fit, device_memory: DeviceMemory | None) -> None:
         """Show the estimated memory in bytes, and whether it fits."""
@@ -159,11 +147,3 @@ def _milliseconds(ms: float) -> str:
     if ms < 999.5:
         return f"{ms:.1f} ms" if ms < 99.95 else f"{ms:.0f} ms"
     return f"{ms / 1000:.2f} s" if ms < 99_950 else f"{ms / 1000:,.0f} s"
-
-
-def _page(*widgets: QWidget) -> QWidget:
-    page = QWidget()
-    layout = row(*widgets)
-    layout.setStretch(0, 1)
-    page.setLayout(layout)
-    return page

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label
+from terrarium.app.kit.basics import column, label
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.design.fit import Proposal
 from terrarium.models.number_words import format_size
@@ -30,12 +30,9 @@ class ProposalList(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.buttons: list[ProposalButton] = []
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, 0, 0)
-        self._lines.setSpacing(SPACE)
         self._nothing = label("No single change makes it fit: choose a smaller design.", "muted", wrap=True)
-        self._lines.addWidget(label("Make it fit", "subheading"))
-        self._lines.addWidget(self._nothing)
+        self._lines = column(label("Make it fit", "subheading"), self._nothing)
+        self.setLayout(self._lines)
         self.hide()
 
     def set_proposals(self, proposals: Sequence[Proposal]) -> None:
@@ -63,14 +60,11 @@ class ProposalButton(QPushButton):
         size = format_size(proposal.bytes)
         self.setAccessibleName(f"{proposal.sentence} Takes {size}.")
         self.setToolTip("Apply this change")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE + 2, SPACE, SPACE + 2, SPACE)
-        lines.setSpacing(SPACE // 2)
         sentence, amount = label(proposal.sentence, wrap=True), label(f"→ {size}", "mono-small")
         amount.setAlignment(Qt.AlignmentFlag.AlignRight)
         for each in (sentence, amount):
             each.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            lines.addWidget(each)
+        self.setLayout(column(sentence, amount, spacing=SPACE // 2, margin=(SPACE + 2, SPACE, SPACE + 2, SPACE)))
         self.clicked.connect(lambda: on_click())
 
     def sizeHint(self) -> QSize:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsScene, QWidget
 
 from terrarium.app.builder.diagram.card import HoverCard
 from terrarium.app.builder.diagram.describe import describe
@@ -22,8 +22,9 @@ from terrarium.app.builder.diagram.layout_area import layout_area
 from terrarium.app.builder.diagram.lines import Backdrop, WireItem
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.builder.diagram.slot_card import SlotCard
-from terrarium.app.kit.basics import button, prefers_reduced_motion, row
+from terrarium.app.kit.basics import button, column, prefers_reduced_motion, row
 from terrarium.app.kit.chart_export import PNG_SCALE, write_drawing, write_image
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.settings.block_references import BLOCK_SLOTS
@@ -65,14 +66,11 @@ class BlockDiagram(QWidget):
         self._total = 1
         self._picture = Picture()
         self._fonts = Fonts(theme)
-        self.view = DiagramView(theme, self)
-        self.view.setAccessibleName("Block diagram")
+        self.view = named(DiagramView(theme, self), "Block diagram")
         self.view.setWhatsThis(_HELP)
         self.card = HoverCard(theme, self)
         self.editor: SlotCard | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.view)
+        self.setLayout(column(self.view))
         self._calm = QTimer(self, singleShot=True, interval=_FLASH_MS)
         self._calm.timeout.connect(self._end_flash)
         self.view.pointed.connect(self._on_pointed)
@@ -321,11 +319,8 @@ class DiagramPage(QWidget):
         self._theme = theme
         theme.theme_changed.connect(self._fit)
         self._fit()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2))
-        layout.addWidget(diagram, 1)
+        controls = row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2)
+        self.setLayout(column(controls, diagram, grows=diagram))
 
     @Slot()
     def _fit(self) -> None:

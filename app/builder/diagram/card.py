@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QWidget
 
 from terrarium.app.builder.diagram.part import Part
+from terrarium.app.kit.basics import column
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.number_words import format_count
 
@@ -26,9 +27,7 @@ class HoverCard(QFrame):
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.text.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 10, 12, 10)
-        layout.addWidget(self.text)
+        self.setLayout(column(self.text, margin=(12, 10, 12, 10)))
         self.hide()
 
     def explain(self, part: Part, total: int, beside: QRect, *, is_line: bool = False) -> None:

@@ -6,13 +6,14 @@ from dataclasses import fields
 
 from PySide6.QtCore import QEvent, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QWidget
 
 from terrarium.app.builder.diagram.card import place_beside
 from terrarium.app.builder.diagram.edits import STEPPED, repaired, step
 from terrarium.app.builder.diagram.part import Part
-from terrarium.app.kit.basics import label, plain_tip, without_mnemonic
+from terrarium.app.kit.basics import column, label, show_words
 from terrarium.app.kit.forms.editors import Editor, IntBox, make_editor
+from terrarium.app.kit.inputs import caption, named
 from terrarium.app.kit.setting_names.slot_words import zero_text
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.slots import is_used
@@ -41,18 +42,13 @@ class SlotCard(QFrame):
         self.problem = label("", "error", wrap=True)
         self.problem.hide()
         self._zeros = zero_text()
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(14, 10, 14, 12)
-        lines.setSpacing(8)
-        lines.addWidget(label(part.title, "subheading"))
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(6)
         for name in dict.fromkeys(part.slots):
             if is_used(config, _FIELDS[name]):
                 self._add(grid, name)
-        lines.addLayout(grid)
-        lines.addWidget(self.problem)
+        self.setLayout(column(label(part.title, "subheading"), grid, self.problem, margin=(14, 10, 14, 12)))
         self.show_config(config)
         self.adjustSize()
 
@@ -79,15 +75,12 @@ class SlotCard(QFrame):
         f = _FIELDS[name]
         editor = make_editor(f)
         self.editors[name] = editor
-        words = label(without_mnemonic(f.metadata["label"]))
-        words.setBuddy(editor.widget)
-        for widget in (words, editor.widget):
-            widget.setToolTip(plain_tip(f.metadata["help"]))
-        editor.widget.setAccessibleName(f.metadata["label"])
+        title, tip = f.metadata["label"], f.metadata["help"]
+        named(editor.widget, title, tip)
         if not isinstance(editor.widget, QCheckBox):
             editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 17 + 46)
         row = grid.rowCount()
-        grid.addWidget(words, row, 0)
+        grid.addWidget(caption(title, editor.widget, tip=tip), row, 0)
         grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)
         editor.widget.installEventFilter(self)
         editor.changed.connect(lambda *_: self._on_changed(name))
@@ -101,8 +94,7 @@ class SlotCard(QFrame):
             # A change by 1 comes from the arrows of the box: step to the next legal value.
             changes = step(self._config, name, 1 if value > before else -1) or changes
         problems = ModelConfig.problems({**vars(self._config), **changes})
-        self.problem.setText(problems[0].sentence if problems else "")
-        self.problem.setVisible(bool(problems))
+        show_words(self.problem, problems[0].sentence if problems else "")
         self.adjustSize()
         self.edited.emit(changes)
         if not problems:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QSlider, QWidget
 
 from terrarium.app.builder.positions.mask_grid import MaskGrid
 from terrarium.app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
 from terrarium.app.builder.positions.schemes import display_of
-from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.basics import column, group, label, plain_tip, row
 from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.inputs import caption, choice, fill_choice, named
+from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.architecture.mask_tables import MaskedText
@@ -32,20 +33,16 @@ class MaskView(QWidget):
         self._config: ModelConfig | None = None
         self._offered: tuple[int, ...] = ()
         self.words = label("", "muted", wrap=True)
-        self.length = QComboBox()
-        self.length.setAccessibleName("Length")
-        self.length.setToolTip(f"Tokens of the text. More than {MAX_BLOCKS} are drawn as {MAX_BLOCKS} blocks")
-        self.padding = QSlider(Qt.Orientation.Horizontal)
-        self.padding.setAccessibleName("Padding")
-        self.padding.setToolTip("Padding tokens at the end: all texts of a batch have the same length")
+        self.length = choice("Length", f"Tokens of the text. More than {MAX_BLOCKS} are drawn as {MAX_BLOCKS} blocks")
+        tip = "Padding tokens at the end: all texts of a batch have the same length"
+        self.padding = named(QSlider(Qt.Orientation.Horizontal), "Padding", tip)
         self.padding.setMinimumWidth(72)
         keep_wheel_for_scrolling(self.padding)
         self.padding_words = label("")
         self.packed = QCheckBox("Two documents")
         self.shaded = QCheckBox()
         self.shaded.setToolTip("Show how much of the weight the penalty leaves")
-        self.head = IntBox(1, 1, 1)
-        self.head.setAccessibleName("Head")
+        self.head = named(IntBox(1, 1, 1), "Head")
         self.grids = tuple(MaskGrid(theme) for _ in range(3))
         self.sentence = label(_HINT, wrap=True)
         self._build()
@@ -74,33 +71,14 @@ class MaskView(QWidget):
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        name = label("Length", "muted")
-        name.setBuddy(self.length)
-        self.alibi = QWidget()
-        self.alibi.setLayout(row(self.shaded, self.head))
+        self.alibi = group(row(self.shaded, self.head))
         self.alibi.hide()
-        bar = QWidget()
-        flow = FlowLayout(bar)
-        for parts in ((name, self.length), (label("Padding", "muted"), self.padding, self.padding_words)):
-            part = QWidget()
-            part.setLayout(row(*parts))
-            flow.addWidget(part)
-        flow.addWidget(self.packed)
-        figures = QHBoxLayout()
-        figures.setSpacing(SPACE)
-        for grid in self.grids:
-            figures.addWidget(grid)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.words)
-        layout.addWidget(bar)
-        layout.addLayout(row(self.alibi, None))
-        self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        self._body.setSpacing(2 * SPACE)
-        self._body.addLayout(figures, 1)
-        self._body.addWidget(self.sentence, 1)
-        layout.addLayout(self._body, 1)
+        length = group(row(caption("Length", self.length, "muted"), self.length))
+        padding = group(row(label("Padding", "muted"), self.padding, self.padding_words))
+        figures = row(*self.grids)
+        self._body = row(figures, self.sentence, spacing=2 * SPACE, grows=(figures, self.sentence))
+        bar = wrapping(length, padding, self.packed)
+        self.setLayout(column(self.words, bar, row(self.alibi, None), self._body, grows=self._body))
         RelayoutOnResize(self, self._arrange)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.padding_words.setMinimumWidth(self.fontMetrics().horizontalAdvance("88,888"))
@@ -124,15 +102,11 @@ class MaskView(QWidget):
         if offered == self._offered:
             return
         before = self.length.currentData()
-        with QSignalBlocker(self.length):
-            self.length.clear()
-            for n in offered:
-                self.length.addItem(f"{n:,}" if n <= MAX_BLOCKS else f"{n:,} in blocks", n)
-            few = min(context, _FEW)
-            # A sliding window is visible only if the text is longer than the window.
-            at_first = next((n for n in offered if n >= max(few, 2 * config.sliding_window)), context)
-            wanted = before if before in offered and self._offered else at_first
-            self.length.setCurrentIndex(offered.index(wanted))
+        few = min(context, _FEW)
+        # A sliding window is visible only if the text is longer than the window.
+        at_first = next((n for n in offered if n >= max(few, 2 * config.sliding_window)), context)
+        words = {n: f"{n:,}" if n <= MAX_BLOCKS else f"{n:,} in blocks" for n in offered}
+        fill_choice(self.length, words, before if before in offered else at_first)
         self._offered = offered
         self._limit_padding()
 

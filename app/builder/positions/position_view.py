@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from terrarium.app.builder.positions.scheme_pictures import SchemePictures
 from terrarium.app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
 from terrarium.app.builder.positions.trained_positions import TrainedPositions
-from terrarium.app.kit.basics import EmptyState, label, row
+from terrarium.app.kit.basics import EmptyState, column, group, label, row, show_only
 from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.inputs import choice, named
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.plots.heat_map import HeatMap
 from terrarium.app.kit.plots.pictures import HeatPicture
 from terrarium.app.kit.plots.plot_spec import PlotSpec
 from terrarium.app.kit.plots.plot_view import PlotView
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.position_weights import (
     PositionRun,
@@ -60,15 +61,9 @@ class PositionView(QWidget):
         self.show_as = Segments("Show", _SHOW, "The cosine of each angle, or the angle itself")
         self.order = Segments("Order", _ORDER, "The model interleaves sines and cosines")
         self.stretch = Segments("Scaling", _STRETCH, "With the design's RoPE scaling, or without")
-        self.head = IntBox(1, 1, 1)
-        self.head.setAccessibleName("Head")
-        self.head.setToolTip("The head that is drawn as a matrix")
+        self.head = named(IntBox(1, 1, 1), "Head", "The head that is drawn as a matrix")
         self.head_words = label("Head", "muted")
-        self.source = QComboBox()
-        self.source.setAccessibleName("Trained run")
-        self.source.setToolTip("Trained runs with learned positions of this kind")
-        self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.source.setMinimumContentsLength(24)
+        self.source = choice("Trained run", "Trained runs with learned positions of this kind", width=24)
         self.heat = (HeatMap(theme), HeatMap(theme))
         self.lines = PlotView(theme, has_y=True, is_boxed=True, ground="window")
         self.nothing: EmptyState | None = None
@@ -88,24 +83,15 @@ class PositionView(QWidget):
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._figures = QBoxLayout(QBoxLayout.Direction.TopToBottom)
-        self._figures.setSpacing(SPACE)
-        for figure in (self.heat[0], self.lines, self.heat[1]):
-            self._figures.addWidget(figure)
-        self._empty = QVBoxLayout()
-        self.controls = QWidget()
+        self._figures = column(self.heat[0], self.lines, self.heat[1])
+        self._empty = column()
         self._all_controls = (self.stack, self.order, self.show_as, self.stretch, self.source, self.head)
         for widget in (*self._all_controls, self.head_words):
             widget.hide()
         bar = row(self.stack, self.order, self.show_as, self.stretch, self.source, self.head_words, self.head, None)
-        self.controls.setLayout(bar)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.words)
-        layout.addWidget(self.controls)
-        layout.addLayout(self._figures, 1)
-        layout.addLayout(self._empty)
+        self.controls = group(bar)
+        self._lines = column(self.words, self.controls, self._figures, self._empty, grows=self._figures)
+        self.setLayout(self._lines)
 
     def _connect(self) -> None:
         for segments in (self.stack, self.order, self.show_as, self.stretch):
@@ -254,10 +240,8 @@ class PositionView(QWidget):
     def _show_pictures(self) -> None:
         pictures = self.pictures
         self.words.setVisible(pictures is not None)
-        layout = self.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.setStretchFactor(self._figures, 0 if pictures is None else 1)
-        layout.setStretchFactor(self._empty, 1 if pictures is None else 0)
+        self._lines.setStretchFactor(self._figures, 0 if pictures is None else 1)
+        self._lines.setStretchFactor(self._empty, 1 if pictures is None else 0)
         if self.nothing is not None:
             self._empty.removeWidget(self.nothing)
             self.nothing.hide()
@@ -267,9 +251,7 @@ class PositionView(QWidget):
         heats = [picture for picture in both if isinstance(picture, HeatPicture)]
         lines = [picture for picture in both if isinstance(picture, PlotSpec)]
         beside = pictures is not None and pictures.beside
-        self.heat[0].setVisible(bool(heats) and not beside)
-        self.heat[1].setVisible(bool(heats) and beside)
-        self.lines.setVisible(bool(lines))
+        show_only({self.heat[0]: heats and not beside, self.heat[1]: heats and beside, self.lines: lines})
         if pictures is None:
             assert self._config is not None
             self.nothing = EmptyState(*display_of(self._config).nothing(self._config, bool(self._runs)))

@@ -6,8 +6,9 @@ import re
 
 from PySide6.QtCore import QEvent, QRectF, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from terrarium.app.kit.basics import column
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.text.markdown import parse
 from terrarium.app.kit.text.rich_text import RichText
@@ -59,10 +60,8 @@ class Bubble(QWidget):
         """The widget that shows the text."""
         self.words.setAccessibleName("Your message" if mine else "The model's reply")
         self.words.fitted.connect(self._take_size)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(_PAD_X, _PAD_Y, _PAD_X, _PAD_Y)
-        self._layout.setSpacing(0)
-        self._layout.addWidget(self.words)
+        self._layout = column(self.words, spacing=0, margin=(_PAD_X, _PAD_Y, _PAD_X, _PAD_Y))
+        self.setLayout(self._layout)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self._on_theme_changed)
         self.set_text(text)

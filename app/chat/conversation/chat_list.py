@@ -6,13 +6,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QMenu, QWidget
 
 from terrarium.app.chat.archive.index import ChatEntry
 from terrarium.app.chat.archive.message_tree import Chat
 from terrarium.app.chat.conversation.conversation import Conversation
-from terrarium.app.kit.basics import EmptyState, button, row, set_enabled
+from terrarium.app.kit.basics import EmptyState, button, column, row, set_enabled, stacked
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
+from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.chat.prompting import PromptSettings
@@ -45,25 +46,14 @@ class ChatList(QFrame):
         self.more = button(
             "", theme, icon="dots-three", role="quiet-icon", tip="Rename, copy, export or delete this chat"
         )
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search chats")
-        self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Search chats")
-        self.search.setToolTip("Find chats with all these words in their name or messages (Ctrl+F)")
-        self._pages = QStackedWidget()
+        tip = "Find chats with all these words in their name or messages (Ctrl+F)"
+        self.search = line_edit("Search chats", tip, "Search chats", clears=True)
         self._none = EmptyState("No chats yet", "Your conversations are saved here.")
         clear = button("Show all chats", theme, self.search.clear, role="link", tip="Clear the search")
         self.no_match = EmptyState("Nothing found", "No chat contains all these words.", clear)
-        for page in (self.list, self._none, self.no_match):
-            self._pages.addWidget(page)
-        top = row(self.new, self.import_button, self.more, spacing=2)
-        top.setStretch(0, 1)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        lines.setSpacing(SPACE)
-        lines.addLayout(top)
-        lines.addWidget(self.search)
-        lines.addWidget(self._pages, 1)
+        self._pages = stacked(self.list, self._none, self.no_match)
+        top = row(self.new, self.import_button, self.more, spacing=2, grows=self.new)
+        self.setLayout(column(top, self.search, self._pages, grows=self._pages, margin=SPACE))
         self._connect()
         self.refresh()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.chat_view import ChatView, in_chat_column
@@ -16,7 +16,7 @@ from terrarium.app.chat.conversation.next_prompt import NextPrompt
 from terrarium.app.chat.conversation.other_model import OtherModel
 from terrarium.app.chat.conversation.starters import new_starter, starter_kinds
 from terrarium.app.glass.tokens.legend import TokenLegend
-from terrarium.app.kit.basics import EmptyState, button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import EmptyState, button, column, group, label, plain_tip, row, set_enabled
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.text.highlighter import prepare_colours
@@ -82,23 +82,18 @@ class ChatPage(QWidget):
         self.setFocusProxy(self.composer.field)
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme, has_none=True)
-        self._glass = QWidget()
         colour_by = label("Colour by", "muted")
         colour_by.setToolTip(
             plain_tip("Point at a token to look into it; a click keeps it, the arrow keys ← → move on")
         )
-        self._glass.setLayout(row(colour_by, self.legend, None))
+        self._glass = group(row(colour_by, self.legend, None))
         self._glass.hide()
         self.other = OtherModel(session, theme, conversation)
         self.other.open_requested.connect(self.model_requested)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(in_chat_column(self.other, self._glass))
-        lines.addWidget(self.pages, 1)
+        above = in_chat_column(self.other, self._glass)
         self._below = in_chat_column(self.starters, self.composer, self.context)
         self._below.installEventFilter(self)
-        lines.addWidget(self._below)
+        self.setLayout(column(above, self.pages, self._below, grows=self.pages))
         self.view.markdown_changed.connect(lambda on: session.remembered.set(_MARKDOWN, on))
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self._show_model)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QScrollArea, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.conversation import Conversation
@@ -15,7 +15,7 @@ from terrarium.app.chat.conversation.message_actions import MessageActions
 from terrarium.app.chat.conversation.message_view import MessageView
 from terrarium.app.chat.conversation.reply_captions import describe_progress
 from terrarium.app.kit.announcer import Announcer
-from terrarium.app.kit.basics import button, column, row
+from terrarium.app.kit.basics import button, column, group, row
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_count
@@ -88,21 +88,15 @@ class ChatView(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by a click between the messages
         self.setAccessibleName("Conversation")
         self._announcer = Announcer(self)
-        page = QWidget()
-        page.setProperty("role", "scrolled")
-        outer = self._outer = QHBoxLayout(page)
-        middle = QWidget()
-        middle.setMaximumWidth(COLUMN_WIDTH)
-        outer.addStretch(1)
-        outer.addWidget(middle, 100)
-        outer.addStretch(1)
         self.earlier = button("", self._theme, self._show_earlier, role="link", tip="Show earlier messages")
         self.earlier.hide()
-        self._column = QVBoxLayout(middle)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(0)  # the row of buttons below a reply separates the messages
-        self._column.addLayout(row(None, self.earlier, None))
-        self._column.addStretch(1)
+        # No spacing: the row of buttons below a reply separates the messages.
+        self._column = column(row(None, self.earlier, None), None, spacing=0)
+        middle = group(self._column)
+        middle.setMaximumWidth(COLUMN_WIDTH)
+        self._outer = _centred(middle)
+        page = group(self._outer)
+        page.setProperty("role", "scrolled")
         self.setWidget(page)
 
     # -- Public methods ------------------------------------------------------------------------------------------------
@@ -306,11 +300,17 @@ class ChatView(QScrollArea):
 
 def in_chat_column(*widgets: QWidget) -> QWidget:
     """Stack widgets in a centred column as wide as a conversation."""
-    outer, middle = QWidget(), QWidget()
+    middle = group(*widgets)
     middle.setMaximumWidth(COLUMN_WIDTH)
-    middle.setLayout(column(*widgets))
-    sides = row(None, middle, None, spacing=0)
-    sides.setStretch(1, 100)
+    sides = _centred(middle)
     sides.setContentsMargins(SPACE, 0, SPACE + SCROLL_BAR, 0)
-    outer.setLayout(sides)
-    return outer
+    return group(sides)
+
+
+def _centred(middle: QWidget) -> QHBoxLayout:
+    """Lay a widget out in the middle; it takes the spare space up to its maximum width."""
+    line = row(spacing=0)
+    line.addStretch(1)
+    line.addWidget(middle, 100)
+    line.addStretch(1)
+    return line

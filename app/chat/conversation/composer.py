@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -38,8 +39,7 @@ class Composer(QWidget):
         super().__init__(parent)
         self._problem_of, self._waits = problem_of, False
         self._can_send, self._replying, self._why_not = False, False, ""
-        self.field = GrowingField()
-        self.field.setAccessibleName("Message")
+        self.field = named(GrowingField(), "Message")
         self.field.textChanged.connect(self._on_text_changed)
         self.field.send_pressed.connect(self._send)
         self.field.refused.connect(self._say)
@@ -49,16 +49,11 @@ class Composer(QWidget):
         self.send = button("Send", theme, self._send, icon="paper-plane-right", role="primary")
         self.stop = button("Stop", theme, self.stop_requested.emit, icon="stop", tip="Stop the reply (Esc)")
         self.stop.setShortcut(Qt.Key.Key_Escape)
-        line = row(self.field)
-        line.setStretch(0, 1)
+        line = row(self.field, grows=self.field)
         for widget in (self.send, self.stop):
             widget.setMinimumHeight(self.field.height())
             line.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self.problem)
-        layout.addLayout(line)
+        self.setLayout(column(self.problem, line, spacing=SPACE // 2))
         self.set_state(can_send=False, replying=False)
 
     def set_state(self, *, can_send: bool, replying: bool, why_not: str = "") -> None:

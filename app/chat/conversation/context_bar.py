@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Slot
 from PySide6.QtGui import QHelpEvent, QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from terrarium.app.chat.conversation.next_prompt import NextPrompt, PromptPreview
-from terrarium.app.kit.basics import set_role
+from terrarium.app.kit.basics import column, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.chat.prompting import PromptSettings
@@ -35,11 +35,7 @@ class ContextBar(QWidget):
         self.bar = _Bar(theme)
         self.words = ElidedLabel()
         self.words.setProperty("role", "caption")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.words)
+        self.setLayout(column(self.bar, self.words, spacing=2))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         next_prompt.changed.connect(self._follow)
         self._follow()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from terrarium.app.chat.archive.candidate_replies import CandidateReplies
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.chat.conversation.reply_captions import format_score, judge
-from terrarium.app.kit.basics import button, label, panes, row, separator, set_enabled, titled_card
+from terrarium.app.kit.basics import button, column, label, panes, row, separator, set_enabled, titled_card
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.plots.plot_spec import PlotSpec, main_curve
 from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.record_table import Column, RecordTable
@@ -41,9 +42,8 @@ class DrawnWindow(Dialog):
         self.title, self.cost = label("", "heading"), label("", "muted", wrap=True)
         self.table = RecordTable("Replies, the best first", theme)
         self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to a prompt often begin alike
-        self.text = QPlainTextEdit()
+        self.text = named(QPlainTextEdit(), "The reply that is selected")
         self.text.setReadOnly(True)
-        self.text.setAccessibleName("The reply that is selected")
         self.text.setFixedHeight(self.text.fontMetrics().lineSpacing() * 6 + 2 * SPACE)
         self.take = button(
             "Use this reply",
@@ -59,19 +59,13 @@ class DrawnWindow(Dialog):
         for each in (self.take, close):
             each.setAutoDefault(False)
         left = titled_card("", self.text, self.table)
-        self._curves = titled_card("What more replies buy", self.gain, self.curve)
-        right = self._curves.layout()
-        assert isinstance(right, QVBoxLayout)
-        self._line = separator()
-        for widget, stretch in ((self._line, 0), (self.verdict, 0), (self.right_curve, 1)):
-            right.addWidget(widget, stretch)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(self.title)
-        layout.addWidget(self.cost)
-        layout.addLayout(panes(left, self._curves, sizes=(600, 420), grows=0), 1)
-        layout.addLayout(row(self.take, None, close))
+        self._line, curves = separator(), (self.curve, self.right_curve)
+        right = self.gain, self.curve, self._line, self.verdict, self.right_curve
+        self._curves = titled_card("What more replies buy", *right, grows=curves)
+        middle, buttons = panes(left, self._curves, sizes=(600, 420), grows=0), row(self.take, None, close)
+        margin = (3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        contents = self.title, self.cost, middle, buttons
+        self.setLayout(column(*contents, spacing=SPACE + SPACE // 2, grows=middle, margin=margin))
         self.table.record_reached.connect(self._on_reached)
         self.table.doubleClicked.connect(self._on_take)
         conversation.chat_changed.connect(self.close)

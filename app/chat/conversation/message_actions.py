@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
-from terrarium.app.kit.basics import add_menu, button, explain, label
+from terrarium.app.kit.basics import add_menu, button, explain, label, row
 from terrarium.app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
@@ -83,9 +83,8 @@ class MessageActions(QWidget):
             (self.drafted, self.drafted_requested),
             (self.reveal, self.reveal_requested),
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = row(spacing=2)
+        self.setLayout(layout)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for widget in (self.older, self.version, self.newer):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.bubble import Bubble
 from terrarium.app.chat.conversation.discreet import Discreet
 from terrarium.app.chat.conversation.message_actions import MessageActions
 from terrarium.app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role, show_words
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -54,18 +55,11 @@ class MessageView(QWidget):
         self.fresh = label(_FRESH, "caption")
         self.fresh.hide()
         self.fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(SPACE // 2)
-        self._layout.addWidget(self.fresh)
+        self._layout = column(self.fresh, spacing=SPACE // 2)
+        self.setLayout(self._layout)
         if message.is_reply:
-            line = row(self.buttons, self.note)
-            line.setStretch(1, 1)
-            line.setContentsMargins(6, 0, 0, 0)
-            both = column(spacing=0)
-            both.addLayout(row(self.bubble, None))
-            both.addLayout(line)
-            self._layout.addLayout(both)
+            line = row(self.buttons, self.note, grows=self.note, margin=(6, 0, 0, 0))
+            self._layout.addLayout(column(row(self.bubble, None), line, spacing=0))
         else:
             line = row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2)
             line.setAlignment(self.note, Qt.AlignmentFlag.AlignBottom)  # a long message may begin out of view
@@ -155,8 +149,7 @@ class MessageView(QWidget):
 
     def set_note(self, text: str) -> None:
         """Show a short note beside the buttons."""
-        self.note.setText(text)
-        self.note.setVisible(bool(text))
+        show_words(self.note, text)
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, why_not_continue: str) -> None:
         """Enable the buttons: switch and make versions, request a reply, continue this reply ("": it can be
@@ -286,23 +279,16 @@ class MessageEditor(QWidget):
     def __init__(self, theme: ThemeProvider, text: str, save: str, hint: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._before = text
-        self.field = GrowingField()
-        self.field.setAccessibleName("Edited message")
+        self.field = named(GrowingField(), "Edited message")
         self.field.setPlainText(text)
         self.field.moveCursor(QTextCursor.MoveOperation.End)
         self.problem = label("", "error", wrap=True)
         self.problem.hide()
         self.save = button(save, theme, self._save, role="primary", tip=f"{save} (Enter)")
         self.cancel = button("Cancel", theme, self.closed.emit, tip="Discard the change (Esc)")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self.field)
-        layout.addWidget(self.problem)
         hint_label = label(hint, "caption", wrap=True)
-        line = row(hint_label, self.cancel, self.save)
-        line.setStretch(0, 1)
-        layout.addLayout(line)
+        line = row(hint_label, self.cancel, self.save, grows=hint_label)
+        self.setLayout(column(self.field, self.problem, line, spacing=SPACE // 2))
         self.field.send_pressed.connect(self._save)
         self.field.refused.connect(self._say)
         self.field.textChanged.connect(self._on_changed)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.chat.conversation.conversation import Conversation
-from terrarium.app.kit.basics import button
+from terrarium.app.kit.basics import button, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -30,10 +30,8 @@ class OtherModel(QFrame):
         self._known = ("", "")  # id and name of the run that was looked up last
         self.words = ElidedLabel()
         self.open = button("", theme, self._on_open, icon="chat-circle", tip="Its replies can be inspected then")
-        line = QHBoxLayout(self)
-        line.setContentsMargins(SPACE + SPACE // 2, SPACE // 2, SPACE // 2, SPACE // 2)
-        line.addWidget(self.words, 1)
-        line.addWidget(self.open)
+        margin = (SPACE + SPACE // 2, SPACE // 2, SPACE // 2, SPACE // 2)
+        self.setLayout(row(self.words, self.open, grows=self.words, margin=margin))
         session.chat.changed.connect(self.refresh)
         session.chat.model_changed.connect(self.refresh)
         session.runs.changed.connect(self._on_runs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from terrarium.app.chat.notebook.editor import NotebookEditor
 from terrarium.app.chat.notebook.file import Segment, WrittenToken
@@ -16,9 +16,9 @@ from terrarium.app.chat.notebook.keeper import NotebookKeeper
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.partial_reply import PartialReply
 from terrarium.app.glass.tokens.legend import TokenLegend
-from terrarium.app.kit.basics import button, frame, label, set_enabled
+from terrarium.app.kit.basics import button, column, frame, label, set_enabled
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
@@ -82,7 +82,6 @@ class Notebook(ModePage):
             icon="arrows-clockwise",
             tip="Undo what the model wrote last, and write again",
         )
-        self.at_end = frame("banner", horizontal=True, margin=SPACE)
         self.past_end = button(
             "Write on past the end",
             theme,
@@ -107,22 +106,10 @@ class Notebook(ModePage):
         self.on_model_changed()
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        tools = QWidget()
-        flow = FlowLayout(tools)
-        for tool in (self.continue_button, self.stop, self.again, self.undo, self.redo, self.coloured, self.legend):
-            flow.addWidget(tool)
-        layout.addWidget(tools)
-        layout.addWidget(self.editor, 1)
-        line = self.at_end.layout()
-        assert isinstance(line, QHBoxLayout)
-        line.addWidget(label(_AT_END, wrap=True), 1)
-        line.addWidget(self.past_end)
-        layout.addWidget(self.at_end)
-        layout.addWidget(self.problem)
-        layout.addWidget(self.status)
+        edits = self.again, self.undo, self.redo, self.coloured, self.legend
+        tools, words = wrapping(self.continue_button, self.stop, *edits), label(_AT_END, wrap=True)
+        self.at_end = frame("banner", words, self.past_end, horizontal=True, margin=SPACE, grows=words)
+        self.body.setLayout(column(tools, self.editor, self.at_end, self.problem, self.status, grows=self.editor))
         self.legend.setMaximumWidth(300)
         self.legend.hide()
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QListWidget, QListWidgetItem, QWidget
 from tokenizers import Tokenizer
 
 from terrarium.app.glass.names import token_names
 from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
-from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.basics import column, row
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import caption, line_edit, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.number_words import with_minus
@@ -37,36 +38,23 @@ class BiasEditor(QWidget):
         super().__init__()
         self.search = TokenSearch(self)
         self._biases: dict[int, float] = {}
-        name = label(title)
-        self.bias = _BiasBox()
+        about = "Added to the token's logit: −100 all but forbids it, 100 all but forces it"
+        self.bias = named(_BiasBox(), "Bias", about)
         self.bias.setRange(-MAX_BIAS, MAX_BIAS)
         self.bias.setDecimals(1)
         self.bias.setValue(_USUAL)
         self.bias.setPrefix("bias ")
         self.bias.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.bias.setAccessibleName("Bias")
-        self.bias.setToolTip("Added to the token's logit: −100 all but forbids it, 100 all but forces it")
         keep_wheel_for_scrolling(self.bias)
-        self.field = QLineEdit()
-        self.field.setPlaceholderText("Find a token by its text")
-        self.field.setClearButtonEnabled(True)
-        self.field.setAccessibleName(title)
+        self.field = line_edit(title, tip, "Find a token by its text", clears=True)
         self.field.setAccessibleDescription(tip)
-        name.setBuddy(self.field)
-        name.setToolTip(plain_tip(tip))
-        self.field.setToolTip(plain_tip(tip))
-        self.found = QListWidget()
+        self.found = named(QListWidget(), "Tokens with this text")
         self.found.setFont(theme.mono_font())
         self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.found.setAccessibleName("Tokens with this text")
         self.found.hide()
         self.chips = TokenChips("Tokens with a bias", theme, mono=True)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addLayout(row(name, None, self.bias))
-        for widget in (self.field, self.found, self.chips):
-            lines.addWidget(widget)
+        head = row(caption(title, self.field, tip=tip), None, self.bias)
+        self.setLayout(column(head, self.field, self.found, self.chips, spacing=SPACE // 2))
         self.field.textChanged.connect(self._on_typed)
         self.field.returnPressed.connect(self._on_entered)
         self.found.itemClicked.connect(self._on_chosen)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QInputDialog, QMenu, QSizePolicy, QWidget
 
 from terrarium.app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
 from terrarium.app.chat.settings.second_model_panel import NO_MODEL
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import button, plain_tip, row
+from terrarium.app.kit.inputs import choice, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.settings.sampling_config import SamplingConfig
 
@@ -32,15 +33,11 @@ class PresetBar(QWidget):
         self._config = self._usual = SamplingConfig()
         self.run_id = ""
         """The run of the open model; "" for none."""
-        self.list = QComboBox()
-        self.list.setAccessibleName("Preset")
+        self.list = choice("Preset")
         self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.list.activated.connect(self._on_activated)
-        more = QPushButton()
-        more.setProperty("role", "quiet-icon")
-        more.setAccessibleName("Presets and defaults")
-        more.setToolTip("Save or delete a preset, or set a model's defaults")
-        theme.set_icon(more, "dots-three")
+        tip = "Save or delete a preset, or set a model's defaults"
+        more = named(button("", theme, icon="dots-three", role="quiet-icon", tip=tip), "Presets and defaults")
         menu = QMenu(more)
         menu.setToolTipsVisible(True)
         self.save = self._action("Save as a preset…", self._on_save)
@@ -54,11 +51,7 @@ class PresetBar(QWidget):
         menu.addSeparator()
         menu.addAction(self.reset)
         more.setMenu(menu)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(SPACE // 2)
-        line.addWidget(self.list, 1)
-        line.addWidget(more)
+        self.setLayout(row(self.list, more, spacing=SPACE // 2, grows=self.list))
         self._fill()
 
     def _action(self, words: str, do: Callable[[], object]) -> QAction:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.chat.conversation.next_prompt import NextPrompt, PromptPreview
-from terrarium.app.kit.basics import EmptyState, button, frame, label, row, set_enabled
+from terrarium.app.kit.basics import EmptyState, button, column, frame, label, row, set_enabled, stacked
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.labels import ElidedLabel
@@ -36,25 +36,13 @@ class PromptTokens(Dialog):
         self._about = ElidedLabel()
         self._about.setProperty("role", "caption")
         self.nothing = EmptyState("No prompt", "")
-        self._pages = QStackedWidget()
-        pills = frame("card", margin=4, spacing=4)
-        inside = pills.layout()
-        assert inside is not None
-        inside.addWidget(self.view)
-        self._pages.addWidget(pills)
-        self._pages.addWidget(self.nothing)
+        self._pages = stacked(frame("card", self.view, margin=4), self.nothing)
         self.copy = button("Copy ids", theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addLayout(row(self.summary, None, self.copy))
-        layout.addWidget(RoleLegend(theme))
-        layout.addWidget(self.left_out)
-        layout.addWidget(self._pages, 1)
-        layout.addWidget(self._about)
         close = button("Close", theme, self.close, tip="Close this window")
         close.setDefault(True)
         self.copy.setAutoDefault(False)
-        layout.addLayout(row(None, close))
+        contents = row(self.summary, None, self.copy), RoleLegend(theme), self.left_out, self._pages, self._about
+        self.setLayout(column(*contents, row(None, close), grows=self._pages, margin=2 * SPACE))
         self.view.hovered.connect(self._describe_current)
         self.view.picked.connect(self._describe_current)
         next_prompt.changed.connect(self._follow)

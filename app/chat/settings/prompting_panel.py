@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QRadioButton, QWidget
 
 from terrarium.app.chat.conversation.next_prompt import NextPrompt
 from terrarium.app.chat.settings.prompt_tokens import PromptTokens
 from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.chat.settings.template_window import TemplateWindow
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled, show_words
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.inputs import caption, named
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -46,11 +47,10 @@ class PromptingPanel(QWidget):
         self._prompting = PromptSettings()
         self.template_window = TemplateWindow(session, theme, next_prompt, self)
         self.tokens_window = PromptTokens(theme, next_prompt, self)
-        self.system = TextBox()
-        self.system.setAccessibleName("System prompt")
+        tip = "What the model is told before the conversation: who it is, and how to answer"
+        self.system = named(TextBox(), "System prompt", tip)
         self.system.setTabChangesFocus(True)
         self.system.setFixedHeight(self.system.fontMetrics().lineSpacing() * _LINES + 2 * SPACE + 4)
-        self.system.setToolTip("What the model is told before the conversation: who it is, and how to answer")
         self.template = label("", "muted", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.edit = button("Edit…", theme, self._edit, icon="code", tip="View and edit the template")
@@ -78,25 +78,22 @@ class PromptingPanel(QWidget):
         session.chat.model_changed.connect(self._on_model)
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        about = label("System prompt", "subheading")
-        about.setBuddy(self.system)
-        layout.addWidget(about)
-        layout.addWidget(self.system)
-        layout.addSpacing(SPACE)
-        layout.addLayout(row(label("Chat template", "subheading"), HelpMark("Chat template"), None, self.edit))
-        layout.addWidget(self.template)
-        layout.addWidget(self.problem)
-        layout.addLayout(row(self.own, None))
-        layout.addSpacing(SPACE)
-        layout.addWidget(label("When the context is full", "subheading"))
-        for choice in self.choices.values():
-            layout.addWidget(choice)
-        layout.addSpacing(SPACE)
-        layout.addLayout(row(self.show_tokens, None))
-        layout.addStretch(1)
+        lines = column(
+            caption("System prompt", self.system, "subheading"),
+            self.system,
+            SPACE,
+            row(label("Chat template", "subheading"), HelpMark("Chat template"), None, self.edit),
+            self.template,
+            self.problem,
+            row(self.own, None),
+            SPACE,
+            label("When the context is full", "subheading"),
+            *self.choices.values(),
+            SPACE,
+            row(self.show_tokens, None),
+            None,
+        )
+        self.setLayout(lines)
 
     @property
     def prompting(self) -> PromptSettings:
@@ -157,8 +154,7 @@ class PromptingPanel(QWidget):
         why_not = "" if is_chat else NO_MODEL if model is None else "Only chat models have this."
         for widget in (self.system, self.edit, *self.choices.values()):
             set_enabled(widget, why_not)
-        self.problem.setText(failure.sentence if failure is not None else "")
-        self.problem.setVisible(failure is not None)
+        show_words(self.problem, failure.sentence if failure is not None else "")
         self.own.setVisible(bool(self._prompting.template))
         self.template.setText(self._describe_template())
         preview = self._next.preview

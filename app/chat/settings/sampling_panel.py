@@ -9,17 +9,18 @@ import re
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 from tokenizers import Tokenizer
 
 from terrarium.app.chat.settings.bias_editor import BiasEditor
 from terrarium.app.chat.settings.preset_bar import PresetBar
 from terrarium.app.chat.settings.sampling_presets import InUse, SamplingPresets
 from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
-from terrarium.app.kit.basics import column, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import column, group, label, row, set_enabled
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from terrarium.app.kit.forms.slider_row import SliderRow
+from terrarium.app.kit.inputs import caption, line_edit, named
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, HasDetail, MoreLink
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -55,7 +56,6 @@ class SamplingPanel(QWidget):
         self.stop = StopTexts(theme, *sampling_label("stop"))
         self.bias = BiasEditor(theme, *sampling_label("logit_bias"))
         self.more = Section("More", theme, folded=True)
-        self._settings, self._seed = QWidget(), QWidget()
         self._extras: AdvancedSettings | None = None
         self.why_not = label("", "muted", wrap=True)
         self._build()
@@ -71,27 +71,18 @@ class SamplingPanel(QWidget):
 
     def _build(self) -> None:
         self.why_not.hide()
-        self.setLayout(column(self.why_not, self._settings))
-        layout = QVBoxLayout(self._settings)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(self.presets)
-        for name in _SIMPLE:
-            layout.addWidget(self._make_slider(name))
-        self._seed.setLayout(self._seed_row())
-        layout.addWidget(self._seed)
-        more = QWidget()
+        spacing, simple = SPACE + SPACE // 2, [self._make_slider(name) for name in _SIMPLE]
+        self._seed = self._seed_row()
         sliders = [self._make_slider(name) for name in _MORE]
-        more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
-        self.more.set_body(more)
-        layout.addWidget(self.more)
-        layout.addStretch(1)
+        self.more.set_body(group(*sliders, self.stop, self.bias, spacing=spacing))
+        self._lines = column(self.presets, *simple, self._seed, self.more, None, spacing=spacing)
+        self._settings = group(self._lines)
+        self.setLayout(column(self.why_not, self._settings))
 
     def keep_simple(self, detail: HasDetail) -> None:
         """At the simple level of detail, hide all settings but temperature and length behind a link. Call it once."""
-        link, layout = MoreLink("setting", detail), self._settings.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.insertWidget(layout.count() - 1, link)
+        link = MoreLink("setting", detail)
+        self._lines.insertWidget(self._lines.count() - 1, link)
         hidden = (self.presets, self.sliders["top_p"], self._seed, self.more)
         self._extras = AdvancedSettings(link, hidden, len(_HIDDEN), self._n_changed)
 
@@ -208,23 +199,15 @@ class SamplingPanel(QWidget):
         self.sliders[name] = slider
         return slider
 
-    def _seed_row(self) -> QVBoxLayout:
+    def _seed_row(self) -> QWidget:
         title, tip = sampling_label("seed")
-        self.seed = IntBox(0, _LARGEST_SEED, 1)
-        self.seed.setAccessibleName(title)
+        self.seed = named(IntBox(0, _LARGEST_SEED, 1), title, tip)
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
         self.new_each_time = QCheckBox("Random for each reply")
         self.new_each_time.setChecked(True)
         self.new_each_time.toggled.connect(lambda: self._show())
         self.new_each_time.setToolTip("Use another seed each time; it is shown below the reply")
-        name = label(title)
-        name.setBuddy(self.seed)
-        for widget in (name, self.seed):
-            widget.setToolTip(plain_tip(tip))
-        lines = column()
-        lines.addLayout(row(name, None, self.seed))
-        lines.addWidget(self.new_each_time)
-        return lines
+        return group(row(caption(title, self.seed, tip=tip), None, self.seed), self.new_each_time)
 
     def _show(self) -> None:
         """Show which preset matches, and how many of the folded settings have changed."""
@@ -256,22 +239,12 @@ class StopTexts(QWidget):
     def __init__(self, theme: ThemeProvider, title: str, tip: str) -> None:
         super().__init__()
         self._texts: tuple[str, ...] = ()
-        name = label(title)
-        self.field = QLineEdit()
-        self.field.setPlaceholderText(r"A text, then Enter (\n: a new line)")
-        self.field.setAccessibleName(title)
+        self.field = line_edit(title, tip, r"A text, then Enter (\n: a new line)")
         self.field.setAccessibleDescription(tip)
-        name.setBuddy(self.field)
-        name.setToolTip(plain_tip(tip))
-        self.field.setToolTip(plain_tip(tip))
         self.chips = TokenChips(f"{title} that were entered", theme, mono=True)
         self.field.returnPressed.connect(self._on_entered)
         self.chips.removed.connect(self._on_removed)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        for widget in (name, self.field, self.chips):
-            lines.addWidget(widget)
+        self.setLayout(column(caption(title, self.field, tip=tip), self.field, self.chips, spacing=SPACE // 2))
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ import re
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from terrarium.app.chat.conversation.next_prompt import NextPrompt
-from terrarium.app.kit.basics import button, column, label, panes, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, label, panes, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.text.code_editor import CodeEditor
@@ -95,19 +95,12 @@ class TemplateWindow(Dialog):
         theme.theme_changed.connect(self._mark)
 
     def _build(self) -> None:
-        left, right = QWidget(), QWidget()
-        lines = column(label("Template", "subheading"), label(_ABOUT, "caption", wrap=True))
-        lines.addWidget(self.editor, 1)
-        left.setLayout(lines)
-        below = column(label("Rendered conversation", "subheading"), self._caption)
-        below.addWidget(self.preview, 1)
-        right.setLayout(below)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addLayout(panes(left, right, sizes=(560, 420), grows=0), 1)
-        layout.addWidget(self.problem)
+        about, title = label(_ABOUT, "caption", wrap=True), label("Rendered conversation", "subheading")
+        left = group(label("Template", "subheading"), about, self.editor, grows=self.editor)
+        right = group(title, self._caption, self.preview, grows=self.preview)
+        both = panes(left, right, sizes=(560, 420), grows=0)
         close = button("Close", self._theme, self.close, tip="Your edits are kept")
-        layout.addLayout(row(self.revert, None, close))
+        self.setLayout(column(both, self.problem, row(self.revert, None, close), grows=both, margin=2 * SPACE))
         for one in (self.revert, close):
             one.setAutoDefault(False)  # Enter is for the editor
 

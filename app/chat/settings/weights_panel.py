@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
 from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.chat.settings.weights import WeightsMeasurement
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    group,
+    label,
+    plain_tip,
+    row,
+    set_enabled,
+    set_role,
+    show_if,
+    show_words,
+)
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import LIVE, ChatModel
@@ -51,13 +63,8 @@ class WeightsPanel(QWidget):
         self.source = label("", "caption", wrap=True)
         self.cells: list[list[QLabel]] = []
         self._table = self._make_table()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.kind, None))
-        for widget in (self.about, self._table, self.verdict, self.source, self.problem):
-            layout.addWidget(widget)
-        layout.addLayout(row(self.measure, self.cancel, self.doing, None))
+        contents = row(self.kind, None), self.about, self._table, self.verdict, self.source, self.problem
+        self.setLayout(column(*contents, row(self.measure, self.cancel, self.doing, None)))
         self.kind.changed.connect(self._on_kind)
         self.control.changed.connect(self._show)
         session.chat.model_changed.connect(self._on_model)
@@ -65,23 +72,13 @@ class WeightsPanel(QWidget):
         self._on_model()
 
     def _make_table(self) -> QWidget:
-        table = QWidget()
-        grid = QGridLayout(table)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACE + SPACE // 2)
-        grid.setVerticalSpacing(SPACE // 2)
-        for i, words in enumerate(("header", *KINDS)):
-            cells = []
-            for j, title in enumerate(_COLUMNS):
-                cell = label(title if words == "header" else "", "caption" if words == "header" else "")
-                cell.setToolTip(plain_tip(_TIPS[j]))
-                cell.setAlignment(Qt.AlignmentFlag.AlignLeft if j == 0 else Qt.AlignmentFlag.AlignRight)
-                grid.addWidget(cell, i, j)
-                cells.append(cell)
-            if words != "header":
-                self.cells.append(cells)
-        grid.setColumnStretch(0, 1)
-        return table
+        titles = [label(title, "caption") for title in _COLUMNS]
+        self.cells = [[label("") for _ in _COLUMNS] for _ in KINDS]
+        for cells in (titles, *self.cells):
+            for i, (cell, tip) in enumerate(zip(cells, _TIPS, strict=True)):
+                cell.setToolTip(plain_tip(tip))
+                cell.setAlignment(Qt.AlignmentFlag.AlignRight if i else Qt.AlignmentFlag.AlignLeft)
+        return group(grid(titles, *self.cells, grows=0, spacing=(SPACE + SPACE // 2, SPACE // 2)))
 
     @Slot()
     def _on_model(self) -> None:
@@ -122,10 +119,8 @@ class WeightsPanel(QWidget):
         )
         self.about.setText(_about(model))
         self.about.setVisible(control.measured is None)
-        self.problem.setText(control.problem)
-        self.problem.setVisible(bool(control.problem))
-        for widget in (self._table, self.verdict, self.source):
-            widget.setVisible(control.measured is not None)
+        show_words(self.problem, control.problem)
+        show_if(control.measured is not None, self._table, self.verdict, self.source)
         if control.measured is not None:
             self._show_table(control.measured, model.weights if model is not None else "")
 

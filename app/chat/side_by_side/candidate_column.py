@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
+from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling
 from terrarium.app.kit.text.difference_text import DifferenceText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.candidate_picker import CandidatePicker
@@ -44,20 +44,10 @@ class CandidateColumn(QWidget):
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
         self.facts = label("", "caption")
-        box = frame("card", margin=SPACE + SPACE // 2)
-        lines = box.layout()
-        assert isinstance(lines, QVBoxLayout)
-        choice = row(self.picker, self._remove, spacing=SPACE // 2)
-        choice.setStretch(0, 1)
-        lines.addLayout(choice)
-        lines.addWidget(self.about)
-        reply = QWidget()
         self._hint = label(_HINT, "muted", wrap=True)
-        reply.setLayout(column(self._hint, self.text, self.facts, self.verdict, None))
-        lines.addWidget(scrolling(reply), 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(box)
+        reply = scrolling(group(self._hint, self.text, self.facts, self.verdict, None))
+        choice = row(self.picker, self._remove, spacing=SPACE // 2, grows=self.picker)
+        self.setLayout(column(frame("card", choice, self.about, reply, margin=SPACE + SPACE // 2, grows=reply)))
         self.picker.changed.connect(self.candidate_changed)
 
     # -- which model ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.chat.side_by_side.candidate_column import CandidateColumn
 from terrarium.app.chat.side_by_side.comparison import (
@@ -17,12 +17,13 @@ from terrarium.app.chat.side_by_side.comparison import (
     SideBySide,
 )
 from terrarium.app.glass.panel_head import About, PanelHead
-from terrarium.app.kit.basics import button, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, row, set_enabled, set_role
 from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.difference_text import DifferenceLegend
 from terrarium.app.kit.text.growing_field import GrowingField
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.preferences.candidate_picker import runs_to_pick
 from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.session import Session
@@ -66,10 +67,9 @@ class SideBySidePage(QWidget):
         self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
         self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
         self._was_busy = False
-        self.prompt = GrowingField()
+        self.prompt = named(GrowingField(), "Prompt")
         self.setFocusProxy(self.prompt)
         self.prompt.setPlaceholderText("Prompt for all models")
-        self.prompt.setAccessibleName("Prompt")
         self.run_button = button(
             "Compare", theme, self.compare, icon="columns", role="primary", tip="Ask every model for its reply (Enter)"
         )
@@ -80,8 +80,7 @@ class SideBySidePage(QWidget):
         )
         self.status = ElidedLabel()
         set_role(self.status, "caption")
-        self._columns_layout = QHBoxLayout()
-        self._columns_layout.setSpacing(SPACE)
+        self._columns_layout = row()
         self._build()
         self.prompt.send_pressed.connect(self.compare)
         self.prompt.refused.connect(self.status.setText)
@@ -98,17 +97,11 @@ class SideBySidePage(QWidget):
         self.export = ExportButton(self._session.notices, self._theme, self, self._numbers)
         self.head = PanelHead(self._theme, _ABOUT, self.export)
         self.head.add(self.add_button)
-        ask = row(self.prompt, self.run_button, self.stop_button)
-        ask.setStretch(0, 1)
+        ask = row(self.prompt, self.run_button, self.stop_button, grows=self.prompt)
         ask.setAlignment(self.run_button, Qt.AlignmentFlag.AlignBottom)
         ask.setAlignment(self.stop_button, Qt.AlignmentFlag.AlignBottom)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.head)
-        lines.addLayout(ask)
-        lines.addLayout(row(self.status, DifferenceLegend(self._theme)))
-        lines.addLayout(self._columns_layout, 1)
+        below = row(self.status, DifferenceLegend(self._theme))
+        self.setLayout(column(self.head, ask, below, self._columns_layout, grows=self._columns_layout))
 
     # -- the models ----------------------------------------------------------------------------------------------------
 
@@ -116,18 +109,18 @@ class SideBySidePage(QWidget):
         """Add a column, if there is space."""
         if len(self.columns) == _MAX_MODELS:
             return
-        column = CandidateColumn(self._session, self._theme)
-        column.picker.offer(runs_to_pick(self._session.runs))
-        column.candidate_changed.connect(self._on_candidate_changed)
-        column.remove_requested.connect(partial(self._remove, column))
-        self.columns.append(column)
-        self._columns_layout.addWidget(column, 1)
+        added = CandidateColumn(self._session, self._theme)
+        added.picker.offer(runs_to_pick(self._session.runs))
+        added.candidate_changed.connect(self._on_candidate_changed)
+        added.remove_requested.connect(partial(self._remove, added))
+        self.columns.append(added)
+        self._columns_layout.addWidget(added, 1)
         self._on_candidate_changed()
 
-    def _remove(self, column: CandidateColumn) -> None:
-        self.columns.remove(column)
-        self._columns_layout.removeWidget(column)
-        column.deleteLater()
+    def _remove(self, removed: CandidateColumn) -> None:
+        self.columns.remove(removed)
+        self._columns_layout.removeWidget(removed)
+        removed.deleteLater()
         self._on_candidate_changed()
 
     def _choose_first(self) -> None:
@@ -144,8 +137,8 @@ class SideBySidePage(QWidget):
             other = Candidate(first, steps[-1])
         else:
             other = Candidate(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
-        for column, candidate in zip(self.columns, (Candidate(first), other), strict=True):
-            column.choose(candidate)
+        for each, candidate in zip(self.columns, (Candidate(first), other), strict=True):
+            each.choose(candidate)
 
     def _writes(self, run_id: str) -> bool:
         """Return whether a run's model can reply (it is not an encoder)."""
@@ -155,14 +148,14 @@ class SideBySidePage(QWidget):
     @Slot()
     def _offer_runs(self) -> None:
         runs = runs_to_pick(self._session.runs)
-        for column in self.columns:
-            column.picker.offer(runs)
+        for each in self.columns:
+            each.picker.offer(runs)
 
     @Slot()
     def _on_candidate_changed(self) -> None:
-        for column in self.columns:
-            column.clear_reply()
-            column.set_removable(len(self.columns) > 2)
+        for each in self.columns:
+            each.clear_reply()
+            each.set_removable(len(self.columns) > 2)
         self._judgements, self._spans = {}, {}
         set_enabled(self.add_button, "" if len(self.columns) < _MAX_MODELS else f"At most {_MAX_MODELS} models.")
         self.control.forget()
@@ -171,12 +164,12 @@ class SideBySidePage(QWidget):
 
     def compare(self) -> None:
         """Start the comparison."""
-        candidates = [column.candidate for column in self.columns]
+        candidates = [each.candidate for each in self.columns]
         if any(candidate is None for candidate in candidates):
             self.status.setText("Choose a model for every column first.")
             return
-        for column in self.columns:
-            column.clear_reply()
+        for each in self.columns:
+            each.clear_reply()
         self._judgements, self._spans = {}, {}
         try:
             chosen = [candidate for candidate in candidates if candidate is not None]
@@ -206,8 +199,8 @@ class SideBySidePage(QWidget):
         if isinstance(latest, Phase):
             self.status.setText(f"{latest.name}…")
         elif latest is not None and isinstance(latest.event, TokenMade):
-            column = self.columns[latest.index]
-            self.status.setText(f"{column.name} is writing: {format_count(column.n_tokens, 'token')} so far")
+            each = self.columns[latest.index]
+            self.status.setText(f"{each.name} is writing: {format_count(each.n_tokens, 'token')} so far")
         for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 
@@ -231,7 +224,7 @@ class SideBySidePage(QWidget):
         self.stop_button.setVisible(self.control.busy)
 
     def _numbers(self) -> Callable[[], Columns]:
-        names = [column.name for column in self.columns]
+        names = [each.name for each in self.columns]
         spans = [(reply, span) for reply, found in self._spans.items() for span in found]
 
         def columns() -> Columns:

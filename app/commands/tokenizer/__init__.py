@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import print_json, read_argument
-from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.common import read_argument
+from terrarium.app.commands.options import Command, Group, argument, option, print_json
 from terrarium.app.commands.tokenizer.compare import Compare
 from terrarium.app.commands.tokenizer.inspect_ import Inspect
 from terrarium.app.commands.tokenizer.train import Train
@@ -47,10 +47,10 @@ class Encode(Command):
             ids = encode_prompt(tokenizer, read_argument(self.text or ""))
         else:
             ids = encode_text(tokenizer, read_argument(self.text or ""))
-        if self.as_json:
-            print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)], **more})
-        else:
-            print(*ids)
+        self.show(
+            {"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)], **more},
+            " ".join(map(str, ids)),
+        )
 
 
 class Decode(Command):
@@ -70,10 +70,7 @@ class Decode(Command):
             more = decoded.n_problems - _PROBLEMS_NAMED
             named = " ".join(problem.sentence for problem in decoded.problems[:_PROBLEMS_NAMED])
             raise ValueError(named + (f" {more:,} more are not ids either." if more > 0 else ""))
-        if self.as_json:
-            print_json({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]})
-        else:
-            print(decoded.text)
+        self.show({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]}, decoded.text)
 
 
 class Import(Command):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, print_json, read_argument
-from terrarium.app.commands.options import Command, argument, option
+from terrarium.app.commands.common import UsageError, read_argument
+from terrarium.app.commands.options import Command, argument, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.app.commands.tokenizer.compare import BUILT_IN, find_corpus
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts

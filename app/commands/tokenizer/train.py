@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import print_json, settings_from
-from terrarium.app.commands.options import Command, option, slots
+from terrarium.app.commands.common import settings_from
+from terrarium.app.commands.options import Command, option, print_json, slots
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.events import Phase, Progress, VocabularyGrowth
 from terrarium.models.tokenizers import (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QTableWidget, QWidget
 
 from terrarium.app.data.importing.role_words import role_title
 from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.record_table import Column as RecordColumn
+from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.guessing import Column
 from terrarium.models.importing.inspection import SourceInfo
@@ -45,12 +46,16 @@ class ColumnTable(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self.roles: dict[str, ElidedCombo] = {}
-        self._head = _text_table("Columns: role, type and lengths")
-        self.rows = _text_table("First rows", selects_rows=True)
+        self._head = named(QTableWidget(), "Columns: role, type and lengths")
+        self._head.setProperty("role", "plain")
+        self._head.setShowGrid(False)
+        self._head.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+        self._head.verticalHeader().hide()
+        self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.rows = RecordTable("First rows", theme)
+        self.rows.setAlternatingRowColors(True)
         for table in (self._head, self.rows):
-            table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-            table.setProperty("role", "plain")
-        self._head.setAlternatingRowColors(False)
+            table.horizontalHeader().setStretchLastSection(True)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -59,7 +64,7 @@ class ColumnTable(QWidget):
         self.rows.horizontalHeader().hide()
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
-        self.rows.currentCellChanged.connect(lambda row, *_: self.row_chosen.emit(row) if row >= 0 else None)
+        self.rows.record_reached.connect(lambda _: self.row_chosen.emit(self.rows.currentIndex().row()))
         self.setLayout(column(frame("card", self._head, self.rows, margin=1, spacing=0, grows=self.rows)))
         theme.theme_changed.connect(self._fit)
 
@@ -67,13 +72,16 @@ class ColumnTable(QWidget):
         """Show the columns and first rows of a source, without roles."""
         self._info = info
         self.roles = {}
+        names = [found.name for found in info.columns]
+        self._head.clear()
+        self._head.setRowCount(2)
+        self._head.setColumnCount(len(names))
+        self._head.setHorizontalHeaderLabels(names)
+        for at, found in enumerate(info.columns):
+            self._add_column(at, found)
         with QSignalBlocker(self.rows):
-            names = [found.name for found in info.columns]
-            _fill_table(self._head, names, [(), ()])
-            _fill_table(self.rows, names, [[cell_text(values.get(name)) for name in names] for values in info.rows])
-            for at, found in enumerate(info.columns):
-                self._add_column(at, found)
-            self.rows.setCurrentCell(0, 0)
+            self.rows.show_records(info.rows, [row_column(name, name) for name in names])
+            self.rows.selectRow(0)
         self._fit()
 
     def show_roles(self, roles: tuple[str, ...], of: dict[str, str]) -> None:
@@ -97,7 +105,7 @@ class ColumnTable(QWidget):
     @Slot(int, int, int)
     def _on_resized(self, at: int, before: int, width: int) -> None:
         """Copy a column's width to the rows, except that of the last column, which each table stretches by itself."""
-        if at < self.rows.columnCount() - 1:
+        if at < len(self.rows.columns) - 1:
             self.rows.setColumnWidth(at, width)
 
     def _fit(self) -> None:
@@ -178,7 +186,16 @@ class ColumnFacts(QWidget):
                 painter.drawRect(QRectF(i * width, bottom - tall, max(1.0, width - 1), tall))
 
 
-def cell_text(value: Any) -> str:
+def row_column(name: str, title: str) -> RecordColumn:
+    """Return the column of a table whose records are rows of a dataset."""
+    return RecordColumn(
+        title=title,
+        value=lambda row: _cell_text(row.get(name)).replace("\n", " ⏎ "),
+        tip=lambda row: _cell_text(row.get(name)),
+    )
+
+
+def _cell_text(value: Any) -> str:
     """Format a value as shortened plain text."""
     if value is None:
         return ""
@@ -190,34 +207,3 @@ def cell_text(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"
-
-
-def _text_table(name: str, *, selects_rows: bool = False) -> QTableWidget:
-    """Create a table of texts to read, one line each. name: for screen readers. selects_rows: one at a time."""
-    table = QTableWidget()
-    table.setAccessibleName(name)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    if selects_rows:
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setTabKeyNavigation(False)  # Tab moves to the next widget
-    table.setAlternatingRowColors(True)
-    table.setShowGrid(False)
-    table.setWordWrap(False)
-    table.verticalHeader().hide()
-    table.horizontalHeader().setStretchLastSection(True)
-    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return table
-
-
-def _fill_table(table: QTableWidget, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Replace the contents of a table of texts; each cell has its whole text as its tooltip."""
-    table.clear()
-    table.setRowCount(len(rows))
-    table.setColumnCount(len(titles))
-    table.setHorizontalHeaderLabels(list(titles))
-    for at, texts in enumerate(rows):
-        for i, text in enumerate(texts):
-            item = QTableWidgetItem(text.replace("\n", " ⏎ "))
-            item.setToolTip(plain_tip(text))
-            table.setItem(at, i, item)

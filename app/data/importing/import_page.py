@@ -417,7 +417,7 @@ class ImportPage(QWidget):
 
     @Slot(int)
     def _on_step(self, by: int) -> None:
-        self.table.rows.setCurrentCell(self._example_row + by, 0)
+        self.table.rows.selectRow(self._example_row + by)
 
     @Slot()
     def _on_split(self) -> None:

@@ -15,6 +15,8 @@ _ICON, _BETWEEN = 20, 2
 """The size of an icon at the default text size, and the gap between icon and name, in pixels."""
 _ROOMY, _TIGHT = 2 * SPACE, SPACE // 2
 """The vertical padding of a tab (top and bottom together) in pixels, with much and with little space."""
+_ONE_LINE = 12
+"""Longer names of several words are shown in two lines, so that one name does not widen all tabs."""
 
 
 class Rail(QTabBar):
@@ -57,19 +59,31 @@ class Rail(QTabBar):
     @property
     def _width(self) -> int:
         """The width that the names need."""
-        return max(self.fontMetrics().horizontalAdvance(self.tabText(i)) for i in range(self.count())) + 2 * SPACE
+        lines = (line for i in range(self.count()) for line in self._lines(i))
+        return max(map(self.fontMetrics().horizontalAdvance, lines)) + 2 * SPACE
+
+    def _lines(self, index: int) -> list[str]:
+        """Return the name of a tab in one or two lines."""
+        name = self.tabText(index)
+        return name.split(" ", 1) if len(name) > _ONE_LINE else [name]
 
     @property
     def shows_names(self) -> bool:
         """Whether there is space for the names."""
         return self.width() >= self._width
 
-    def _metrics_height(self) -> int:
-        return self._icon_size + _BETWEEN + self.fontMetrics().height()
+    def _metrics_height(self, index: int) -> int:
+        return self._icon_size + _BETWEEN + len(self._lines(index)) * self.fontMetrics().height()
+
+    @property
+    def _heights(self) -> int:
+        """The height that all tabs need, without padding."""
+        return sum(map(self._metrics_height, range(self.count())))
 
     def tabSizeHint(self, index: int) -> QSize:
-        inside = self._metrics_height()
-        room = self.height() // max(self.count(), 1) if self.isVisible() else inside + _ROOMY
+        inside = self._metrics_height(index)
+        padding = (self.height() - self._heights) // max(self.count(), 1)
+        room = inside + (padding if self.isVisible() else _ROOMY)
         width = min(self._width, self.width()) if self.isVisible() else self._width
         return QSize(width, min(max(room, inside + _TIGHT), inside + _ROOMY))
 
@@ -79,10 +93,10 @@ class Rail(QTabBar):
     def sizeHint(self) -> QSize:
         if not self.count():
             return QSize(0, 0)
-        return QSize(self._width, self.count() * (self._metrics_height() + _ROOMY))
+        return QSize(self._width, self._heights + self.count() * _ROOMY)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self._icon_size + 2 * SPACE, self.count() * (self._metrics_height() + _TIGHT))
+        return QSize(self._icon_size + 2 * SPACE, self._heights + self.count() * _TIGHT)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -153,12 +167,12 @@ class Rail(QTabBar):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box, 7, 7)
         role = "faint" if not enabled else "accent" if shown else "text" if hovered else "muted"
-        size, inside = self._icon_size, self._metrics_height()
+        size, inside = self._icon_size, self._metrics_height(index)
         top = place.top() + (place.height() - (inside if self.shows_names else size)) // 2
         icon = QRect(place.left() + (place.width() - size) // 2, top, size, size)
         self._theme.icon(self._icons[index], role).paint(painter, icon)
         if not self.shows_names:
             return
-        words = QRect(place.left(), top + size + _BETWEEN, place.width(), self.fontMetrics().height())
+        words = QRect(place.left(), top + size + _BETWEEN, place.width(), inside - size - _BETWEEN)
         painter.setPen(colors.color(role))
-        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.tabText(index))
+        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, "\n".join(self._lines(index)))

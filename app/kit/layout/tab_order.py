@@ -55,13 +55,16 @@ def move_focus(within: QWidget, *, forward: bool) -> bool:
     Qt also stops at a widget with a focus proxy, such as a page: Tab would lead to the proxy, past what stands before
     it on the page, and Shift+Tab from there back to it.
     """
-    start = stop = QApplication.focusWidget() or within
-    while (stop := stop.nextInFocusChain() if forward else stop.previousInFocusChain()) is not start:
+    start: QWidget = QApplication.focusWidget() or within
+    chain = QWidget.nextInFocusChain if forward else QWidget.previousInFocusChain
+    stop = chain(start)
+    while stop is not None and stop is not start:
         if _is_stop(stop) and QWidget.window(stop) is QWidget.window(within):
             stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
             if not isinstance(stop, _STYLED):
                 _FocusFrame(stop)
             return True
+        stop = chain(stop)
     return False
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row
+from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, splitter
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.shell.licences.packages import Package, licence_text, read_packages
@@ -33,31 +34,20 @@ class LicencesWindow(Dialog):
         self._text_reading.done.connect(self._show_text)
         for task in (self._reading, self._text_reading):
             task.failed.connect(session.notices.fail)
-        self.list = QListWidget()
-        self.list.setAccessibleName("Packages")
+        self.list = named(QListWidget(), "Packages")
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.currentItemChanged.connect(self._on_chosen)
         self.heading = label("", "heading")
         self.about = label("", "caption", wrap=True, selectable=True)
-        self.text = QPlainTextEdit()
+        self.text = named(QPlainTextEdit(), "Text of the licence")
         self.text.setReadOnly(True)
-        self.text.setAccessibleName("Text of the licence")
         self.text.setProperty("role", "mono")
         self.count = label("", "caption")
-        right = QWidget()
-        right.setLayout(column(self.heading, self.about, self.text, spacing=SPACE))
-        beside = QSplitter(Qt.Orientation.Horizontal)
-        beside.setChildrenCollapsible(False)
-        beside.addWidget(self.list)
-        beside.addWidget(right)
-        beside.setStretchFactor(1, 1)
-        beside.setSizes([320, 640])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label(_ABOUT, wrap=True))
-        layout.addWidget(beside, 1)
-        layout.addLayout(row(self.count, None, button("Close", theme, self.accept, tip="Close this window")))
+        right = group(self.heading, self.about, self.text)
+        beside = splitter(self.list, right, sizes=(320, 640), grows=1)
+        below = row(self.count, None, button("Close", theme, self.accept, tip="Close this window"))
+        margin = (3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        self.setLayout(column(label(_ABOUT, wrap=True), beside, below, grows=beside, margin=margin))
         self._reading.ask(read_packages)
 
     @Slot(object)

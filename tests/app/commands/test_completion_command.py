@@ -72,6 +72,7 @@ def test_bash_completes_commands_options_and_choices(scripts: dict[str, str], tm
     assert offered("train", "--res") == ["--resume"]
     assert offered("tokenizer", "train", "--kind", "w") == ["wordpiece", "word"]
     assert offered("train", "--set", "train.l") == ["train.lr=", "train.layer_interval="]
+    assert offered("settings", "train.l") == ["train.lr", "train.layer_interval"]
     assert offered("completion", "f") == ["fish"]
 
 

@@ -64,7 +64,7 @@ def test_an_empty_library_says_what_can_be_dropped(tab: DataTab, session: Sessio
 def test_a_dropped_table_becomes_a_dataset(tab: DataTab, films: Path, session: Session, until: Until) -> None:
     page = tab.views.importing
     drop(page, films)
-    until(lambda: not tab.busy and page.table.rows.rowCount() == 20)
+    until(lambda: not tab.busy and len(page.table.rows.records) == 20)
     assert list(page.table.roles) == ["sentence", "opinion", "year"]
     pick(page.task, "classification")
     pick(page.table.roles["sentence"], "text")
@@ -138,7 +138,7 @@ def test_the_example_is_shown_as_the_model_will_see_it(opened: DataTab, qtbot: Q
     assert page.example.count.text() == "2 of 20"
     assert page.example.answers.text().startswith("yes (output ")
     page.example.forward.click()
-    assert page.table.rows.currentRow() == 2
+    assert page.table.rows.currentIndex().row() == 2
     pick(page.task, "text-to-text")
     pick(page.table.roles["sentence"], "source")
     pick(page.table.roles["opinion"], "target")
@@ -153,8 +153,9 @@ def test_markup_in_rows_is_shown_as_it_is(tab: DataTab, tmp_path: Path, until: U
     tab.draft.open([str(path)])
     until(lambda: not tab.busy and tab.draft.info is not None)
     table = tab.views.importing.table.rows
-    assert table.item(0, 0).text() == "<b>bold</b> & more"
-    assert "&lt;b&gt;" in table.item(0, 0).toolTip()
+    cell = table.model().index(0, 0)
+    assert cell.data() == "<b>bold</b> & more"
+    assert "&lt;b&gt;" in cell.data(Qt.ItemDataRole.ToolTipRole)
     assert all(
         each.textFormat() == Qt.TextFormat.PlainText for each in tab.views.importing.findChildren(QLabel) if each.text()
     )
@@ -214,10 +215,8 @@ def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until
     until(lambda: not tab.busy)
     page.reading.set_folded(False)
     pick(page.reading.encoding, "latin-1")
-    until(lambda: not tab.busy and page.table.rows.rowCount() > 0)
-    cell = page.table.rows.item(0, 0)
-    assert cell is not None
-    assert cell.text() == "un café"
+    until(lambda: not tab.busy and len(page.table.rows.records) > 0)
+    assert page.table.rows.texts()[0][0] == "un café"
     page.reading.header.setCurrentIndex(2)
     page.reading.header.activated.emit(2)
     until(lambda: not tab.busy and tab.draft.info is not None)
@@ -295,7 +294,7 @@ def test_a_table_that_fits_has_no_scroll_bar_below_it(tab: DataTab, films: Path,
     table = tab.views.importing.table
     tab.resize(1600, 900)
     tab.draft.open([str(films)])
-    until(lambda: not tab.busy and table.rows.rowCount() == 20 and table.rows.verticalScrollBar().isVisible())
+    until(lambda: not tab.busy and len(table.rows.records) == 20 and table.rows.verticalScrollBar().isVisible())
     assert table.rows.horizontalScrollBar().maximum() == 0
 
 
@@ -324,7 +323,7 @@ def test_splits_of_the_source_are_kept_and_need_no_share(tab: DataTab, tmp_path:
 
 def test_the_longest_texts_have_the_room(opened: DataTab) -> None:
     rows = opened.views.importing.table.rows
-    texts = [rows.item(at, 0).text() for at in range(rows.rowCount())]
+    texts = [texts[0] for texts in rows.texts()]
     assert rows.columnWidth(0) > max(rows.fontMetrics().horizontalAdvance(text) for text in texts)
 
 

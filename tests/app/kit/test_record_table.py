@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QImage
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -147,3 +147,25 @@ def colours(table: RecordTable, row: int, column: int) -> set[str]:
     place = table.visualRect(table.model().index(row, column)).translated(table.viewport().pos())
     image = table.grab(place).toImage().convertToFormat(QImage.Format.Format_RGB32)
     return {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
+
+
+def test_the_arrow_is_beside_the_title_of_the_sorted_column(make: Make, theme: ThemeProvider) -> None:
+    table = make()
+    header, arrows = table.horizontalHeader(), {}
+    for column in (NAME, NUMBER):
+        header.setSortIndicator(column, Qt.SortOrder.AscendingOrder)
+        sorted_one = header.grab().toImage()
+        header.setSortIndicator(1 - column, Qt.SortOrder.AscendingOrder)
+        other, x = header.grab().toImage(), header.sectionViewportPosition(column)
+        changed = [
+            (at, y)
+            for at in range(x, x + header.sectionSize(column))
+            for y in range(header.height())
+            if sorted_one.pixel(at, y) != other.pixel(at, y)
+        ]
+        arrows[column] = changed
+        assert 0.25 < sum(y for _, y in changed) / len(changed) / header.height() < 0.75, "as high as the words"
+    left, right = ([at for at, _ in arrows[column]] for column in (NAME, NUMBER))
+    words = QFontMetrics(theme.font(0.9, bold=True)).horizontalAdvance
+    assert words("Name") < min(left) < max(left) < words("Name") + 30, "behind a word on the left"
+    assert max(right) < header.length() - words("Number") - 8, "before a word on the right"

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 from terrarium.models.architecture.transformer import Decoder, build_model
 from terrarium.models.data.batch import Batch
-from terrarium.models.evaluation.calibration import measure_calibration
 from terrarium.models.events import Progress, result_of
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.calibration import Calibration
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tasks.calibration import measure_calibration
 from terrarium.models.tokenizers import read_tokenizer
 from terrarium.models.training.held_out_calibration import calibrate
 from tests.models.tasks.small_tasks import make_dataset, make_task_run
