@@ -11,7 +11,6 @@ from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QS
 from PySide6.QtWidgets import QHeaderView, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row, titled_card
-from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.comparison import ComparedColumn, RunComparison, compare_runs
@@ -51,7 +50,6 @@ class RunDifferences(QWidget):
         trailing = QWidget()
         trailing.setLayout(row(self.note, self.copy))
         self.setLayout(column(titled_card("Differences", self.table, trailing=trailing)))
-        put_after(self.copy, self.table)
         self._reading = LatestTask(self)
         self._reading.done.connect(self._on_read)
         theme.theme_changed.connect(self._fit)

@@ -13,6 +13,7 @@ from terrarium.app.kit.basics import button, column, frame, label, row
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.runs.overlay.differences import RunDifferences
@@ -126,6 +127,7 @@ class RunOverlay(QWidget):
         body.setChildrenCollapsible(False)
         body.addWidget(card)
         body.addWidget(self.differences)
+        put_after(self.differences.copy, self.differences.table)
         body.setStretchFactor(0, 3)
         body.setStretchFactor(1, 2)
         body.setSizes([460, 240])

@@ -78,7 +78,7 @@ def test_escape_closes_what_was_opened_and_the_focus_returns(window: MainWindow,
 
 
 def test_a_menu_opens_by_space_and_closes_by_escape(window: MainWindow, until: Until) -> None:
-    window.show_tab("training")
+    window.show_new_run()
     settle()
     opens = next(each for each in tab_stops(window) if isinstance(each, QPushButton) and each.menu() is not None)
     opens.setFocus()
