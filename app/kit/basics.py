@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from terrarium.app.kit.announcer import ProblemLabel
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -44,7 +45,7 @@ Margin = int | tuple[int, int, int, int]
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
     """Create a label with a role of the style sheet: title, heading, subheading, caption, muted, mono, error, pill …"""
-    widget = QLabel(text)
+    widget = ProblemLabel(text) if role == "error" else QLabel(text)
     widget.setTextFormat(Qt.TextFormat.PlainText)
     if role:
         widget.setProperty("role", role)
@@ -415,8 +416,15 @@ class EmptyState(QWidget):
         return f"{self._heading.text()}: {self._sentence.text()}"
 
 
+REDUCED_MOTION = "reducedMotion"
+"""The property of the application that the preference “Motion” sets."""
+
+
 def prefers_reduced_motion() -> bool:
-    """Return whether the system disables animations, as reported by Qt; use a lasting highlight then."""
+    """Return whether the user, or the system as reported by Qt, disables animations; use a lasting highlight then."""
+    app = QApplication.instance()
+    if app is not None and app.property(REDUCED_MOTION):
+        return True
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 

@@ -352,6 +352,6 @@ class RunView(QWidget):
         area = named(scrolling(SpecView(self._spec)), "Settings")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)
-        note = label("Green values differ from the defaults.", "caption")
+        note = label("Bold green values differ from the defaults.", "caption")
         dialog.lay_out(area, note, buttons, spacing=6)
         dialog.open()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, SignalInstance, Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import REDUCED_MOTION, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
@@ -29,7 +29,8 @@ _MODE_LABELS = {
 _DETAIL_LABELS = {SIMPLE: "Simple", EVERYTHING: "Everything"}
 _DEVICE_LABELS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _QUIT_LABELS = {"ask": "Ask what to do", "save": "Save it and quit"}
-_ON_QUIT = "on quit"
+_MOTION_LABELS = {"system": "System", "reduced": "Reduced"}
+_ON_QUIT, _MOTION = "on quit", "motion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,16 @@ class Preferences(QObject):
             choose=self._set_text_size,
             changed=self.changed,
             find_by="appearance font zoom larger smaller",
+        )
+        self._set_motion(session.remembered.get(_MOTION, "system"))
+        self.motion = Preference(
+            title="Motion",
+            help="Reduced leaves out what only moves to please: bars jump, and highlights last.",
+            choices=lambda: list(_MOTION_LABELS.items()),
+            value=lambda: session.remembered.get(_MOTION, "system"),
+            choose=self._choose_motion,
+            changed=self.changed,
+            find_by="appearance accessibility animation animations",
         )
         self.detail = Preference(
             title="Detail",
@@ -138,6 +149,16 @@ class Preferences(QObject):
     def _set_text_size(self, scale: float) -> None:
         self._theme.set_text_scale(scale)
         self._session.remembered.set("text scale", self._theme.text_scale)
+
+    def _choose_motion(self, motion: str) -> None:
+        self._session.remembered.set(_MOTION, motion)
+        self._set_motion(motion)
+        self.changed.emit()
+
+    def _set_motion(self, motion: str) -> None:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.setProperty(REDUCED_MOTION, motion == "reduced")
 
     def _set_on_quit(self, how: str) -> None:
         self._session.remembered.set(_ON_QUIT, how)

@@ -43,7 +43,10 @@ class PreferencesWindow(Dialog):
         self.library = LibraryRow(session, theme)
         choices = preferences
         self._sections = [
-            _Section("Appearance", [_Choice(choices.theme), _Choice(choices.text_size), _Choice(choices.detail)]),
+            _Section(
+                "Appearance",
+                [_Choice(each) for each in (choices.theme, choices.text_size, choices.motion, choices.detail)],
+            ),
             _Section("Computing", [_Choice(choices.device), _Choice(choices.threads)]),
             _Section("Files", [self.library]),
             _Section("Quitting", [_Choice(choices.on_quit)]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QWidget
 
+from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import label, plain_tip, row
 from terrarium.app.kit.inputs import named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
@@ -18,6 +19,8 @@ from terrarium.models.number_words import format_count, format_done, format_dura
 
 _MEASURED_EVERY_MS = 2000
 _MEMORY_TIP = "Main memory used by Terrarium"
+_ENDED = {"finished": "is finished", "stopped": "was stopped", "paused": "is paused"}
+"""How a training has ended, unless it failed, in words."""
 
 
 class StatusBar(QFrame):
@@ -48,6 +51,9 @@ class StatusBar(QFrame):
         timer.timeout.connect(self._show_memory)
         timer.timeout.connect(self._measure_load)
         timer.start(_MEASURED_EVERY_MS)
+        self._announcer = Announcer(self)
+        self._was_training = session.training.active
+        session.training.changed.connect(self._on_training)
         session.status.changed.connect(self._show_status)
         session.device.changed.connect(self._show_device)
         self._show_status()
@@ -73,6 +79,14 @@ class StatusBar(QFrame):
         left = f"{format_duration(status.seconds_left)} left" if status.seconds_left is not None else ""
         share = f"{format_done(status.done / status.total):>5}" if status.total else ""
         self._numbers.setText("  ".join(filter(None, (share, left))))
+
+    @Slot()
+    def _on_training(self) -> None:
+        """Tell a screen reader when a training has ended; a failure is told by its message."""
+        training = self._session.training
+        was_training, self._was_training = self._was_training, training.active
+        if was_training and not training.active and training.state is not None and training.state.status in _ENDED:
+            self._announcer.say(f"The training of “{training.state.name}” {_ENDED[training.state.status]}.")
 
     @Slot()
     def _show_device(self) -> None:

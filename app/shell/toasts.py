@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import button, column, label, row
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.inputs import named
@@ -61,6 +62,7 @@ class Toasts(QWidget):
         self._layout = column(margin=(SPACE, SPACE, SPACE, 2 * SPACE))
         self.setLayout(self._layout)
         self._shown: list[QFrame] = []
+        self._announcer = Announcer(self)
         parent.installEventFilter(self)
         self._looking = QTimer(self, interval=_LOOK_MS)
         self._looking.timeout.connect(self._give_way)
@@ -112,6 +114,7 @@ class Toasts(QWidget):
         lifetime_ms: int | None,
     ) -> None:
         self.withdraw(sentence)
+        self._announcer.say(sentence, urgent=tone == "danger")
         while len(self._shown) >= _MAX_TOASTS:
             self._close(self._shown[0])
         toast = self._make(sentence, tone, icon, actions)
@@ -144,6 +147,7 @@ class Toasts(QWidget):
         mark.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         mark.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         mark.setMinimumHeight(_BUTTON)
+        mark.setAccessibleName("Failure" if tone == "danger" else "Message")
         self._theme.set_icon(mark, icon, tone or "accent")
         words, buttons = label(sentence, wrap=True, selectable=True), list[QAbstractButton]()
         for text, action in actions:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from PySide6.QtCore import QSize
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QTextCharFormat, QTextDocument
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
@@ -26,6 +25,13 @@ from terrarium.models.metrics.tagging import entities
 from terrarium.models.number_words import format_prob
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_UNDERLINES = (
+    (QTextCharFormat.UnderlineStyle.SingleUnderline, Qt.PenStyle.SolidLine),
+    (QTextCharFormat.UnderlineStyle.DashUnderline, Qt.PenStyle.DashLine),
+    (QTextCharFormat.UnderlineStyle.DotLine, Qt.PenStyle.DotLine),
+    (QTextCharFormat.UnderlineStyle.DashDotLine, Qt.PenStyle.DashDotLine),
+)
+"""How entities are underlined, and how the legend shows it."""
 _MAX_TAGS = 40
 """The maximum number of listed entities."""
 
@@ -60,7 +66,7 @@ class EntityPage(TaskPage):
     def show_model(self, model: ChatModel) -> None:
         kinds = dict.fromkeys(_type_of(tag) for tag in model.labels if tag != "O")
         self.colours.set_types(tuple(kinds))
-        self.legend.show_types(tuple(kinds), self.colours.colour_of)
+        self.legend.show_types(tuple(kinds), self.colours)
 
     def row(self) -> Mapping[str, Any] | None:
         words = _WORDS.findall(self.text.text)
@@ -130,6 +136,10 @@ class SpanColours(Highlighter):
         """Return the colour of a type. Colours repeat if there are more types than colours, which the legend shows."""
         return QColor(self._theme.theme.categories[self.category_of(kind)])
 
+    def line_of(self, kind: str) -> Qt.PenStyle:
+        """Return the pattern of a type's underline, which tells types apart without colours."""
+        return _UNDERLINES[self.category_of(kind) % len(_UNDERLINES)][1]
+
     def category_of(self, kind: str) -> int:
         """Return the index of a type's colour in the theme's categories."""
         index = self._types.index(kind) if kind in self._types else 0
@@ -154,7 +164,7 @@ class SpanColours(Highlighter):
                 continue
             colour = self.colour_of(kind)
             form = QTextCharFormat()
-            form.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+            form.setUnderlineStyle(_UNDERLINES[self.category_of(kind) % len(_UNDERLINES)][0])
             form.setUnderlineColor(colour)
             colour.setAlphaF(0.32)
             form.setBackground(colour)
@@ -170,13 +180,13 @@ class TypeLegend(QWidget):
         self._layout = FlowLayout(self)
         self.entries: dict[str, _Entry] = {}
 
-    def show_types(self, types: Sequence[str], colour_of: Callable[[str], QColor]) -> None:
-        """Show an entry for each type. colour_of: returns its colour in the current theme."""
+    def show_types(self, types: Sequence[str], colours: SpanColours) -> None:
+        """Show an entry for each type, as it is marked in the text."""
         for entry in self.entries.values():
             self._layout.removeWidget(entry)
             entry.hide()
             entry.deleteLater()
-        self.entries = {kind: _Entry(kind, partial(colour_of, kind), self._theme) for kind in types}
+        self.entries = {kind: _Entry(kind, colours, self._theme) for kind in types}
         for entry in self.entries.values():
             self._layout.addWidget(entry)
 
@@ -187,26 +197,27 @@ class TypeLegend(QWidget):
 
 
 class _Entry(QWidget):
-    def __init__(self, kind: str, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
+    def __init__(self, kind: str, colours: SpanColours, theme: ThemeProvider) -> None:
         super().__init__()
         self._kind, self.words = kind, label(kind, "small")
-        self.setLayout(row(_Swatch(colour, theme), self.words, spacing=6, margin=(0, 0, SPACE, 0)))
+        self.setLayout(row(_Swatch(kind, colours, theme), self.words, spacing=6, margin=(0, 0, SPACE, 0)))
 
     def show_count(self, n: int) -> None:
         self.words.setText(f"{self._kind} {n}")
 
 
 class _Swatch(QWidget):
-    def __init__(self, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
+    def __init__(self, kind: str, colours: SpanColours, theme: ThemeProvider) -> None:
         super().__init__()
-        self._colour = colour
-        self.setFixedSize(QSize(14, 14))
+        self._kind, self._colours = kind, colours
+        self.setFixedSize(QSize(20, 14))
         theme.theme_changed.connect(self.update)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        colour = QColor(self._colour())
-        painter.fillRect(0, 11, 14, 2, colour)
+        colour = self._colours.colour_of(self._kind)
+        painter.setPen(QPen(colour, 2, self._colours.line_of(self._kind)))
+        painter.drawLine(0, 12, 20, 12)
         colour.setAlphaF(0.32)
-        painter.fillRect(0, 0, 14, 11, colour)
+        painter.fillRect(0, 0, 20, 11, colour)
         painter.end()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.glass.tokens.token_box import TokenStats
 from terrarium.app.kit.basics import column, label, row, set_role
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE
 from terrarium.models.number_words import format_count, with_minus
 
@@ -32,14 +33,18 @@ class ScoredText:
 class HypothesisList(QWidget):
     """A card for each hypothesis, best first.
 
+    Args:
+        before: the widget after which Tab leads to the cards, which are made later.
+
     Signals:
         picked(i): the user wants to inspect hypothesis `i`.
     """
 
     picked = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, before: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._before = before
         self.cards: list[_Card] = []
         self._lines = column(None, margin=(0, 0, SPACE, 0))
         self.setLayout(self._lines)
@@ -56,6 +61,7 @@ class HypothesisList(QWidget):
             card.pressed.connect(self.pick)
             self._lines.insertWidget(number, card)
             self.cards.append(card)
+        put_after(self._before, *self.cards)
         self._mark(0)
 
     def pick(self, number: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
+from terrarium.app.kit.announcer import ProblemLabel
 from terrarium.app.kit.basics import EmptyState, column, show_words, stacked
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
@@ -60,11 +61,11 @@ class ModePage(QWidget):
         self._pages.setCurrentWidget(self.body if refused is None else self._empty)
 
 
-class ErrorLabel(QLabel):
+class ErrorLabel(ProblemLabel):
     """An error message; hidden while it is empty."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("")
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", "error")
         self.setWordWrap(True)

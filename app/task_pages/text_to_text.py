@@ -78,7 +78,7 @@ class TextToText(ModePage):
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
         self.stop.setShortcut("Esc")
         self.problem = ErrorLabel()
-        self.hypotheses = HypothesisList()
+        self.hypotheses = HypothesisList(self.length_penalty)
         self.target = label("", wrap=True, selectable=True)
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
         self.alignment = AlignmentCard(session, theme)

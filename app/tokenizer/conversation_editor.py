@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from terrarium.app.kit.basics import button, column, group, label, row, scrolling
 from terrarium.app.kit.inputs import choice, fill_choice
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from terrarium.models.chat.own_template import Message
@@ -71,6 +72,7 @@ class ConversationEditor(QWidget):
         turn.removed.connect(lambda: self.remove_turn(self.turns.index(turn)))
         self.turns.append(turn)
         self._turns.addWidget(turn)
+        put_after(self.turns[-2].editor if len(self.turns) > 1 else self._area, *turn.stops)
 
 
 class _Turn(QFrame):

@@ -22,7 +22,7 @@ from terrarium.app.builder.diagram.layout_area import layout_area
 from terrarium.app.builder.diagram.lines import Backdrop, WireItem
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.builder.diagram.slot_card import SlotCard
-from terrarium.app.kit.basics import button, column, row
+from terrarium.app.kit.basics import button, column, prefers_reduced_motion, row
 from terrarium.app.kit.chart_export import PNG_SCALE, write_drawing, write_image
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.segments import Segments
@@ -220,7 +220,8 @@ class BlockDiagram(QWidget):
         for mark in self.view.marks:
             if isinstance(mark, NodeItem):
                 mark.set_state("fresh", self._parts[mark.part.key] != before.get(mark.part.key))
-        self._calm.start()
+        if not prefers_reduced_motion():
+            self._calm.start()
 
     def _end_flash(self) -> None:
         for mark in self.view.marks:

@@ -14,6 +14,7 @@ from terrarium.app.chat.conversation.drawn_window import DrawnWindow
 from terrarium.app.chat.conversation.message_actions import MessageActions
 from terrarium.app.chat.conversation.message_view import MessageView
 from terrarium.app.chat.conversation.reply_captions import describe_progress
+from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import button, column, group, row
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -77,6 +78,7 @@ class ChatView(QScrollArea):
         conversation.ratings_changed.connect(self._show_ratings)
         conversation.reply_started.connect(self._on_reply_started)
         conversation.reply_progressed.connect(self.set_note)
+        conversation.reply_ended.connect(self._tell_reply)
         conversation.reply_appended.connect(self._on_reply_appended)
 
     def _build(self) -> None:
@@ -85,6 +87,7 @@ class ChatView(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by a click between the messages
         self.setAccessibleName("Conversation")
+        self._announcer = Announcer(self)
         self.earlier = button("", self._theme, self._show_earlier, role="link", tip="Show earlier messages")
         self.earlier.hide()
         # No spacing: the row of buttons below a reply separates the messages.
@@ -97,6 +100,11 @@ class ChatView(QScrollArea):
         self.setWidget(page)
 
     # -- Public methods ------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _tell_reply(self, message: Message | None) -> None:
+        if message is not None:
+            self._announcer.say(f"Reply: {message.content}")
 
     def set_can_reply(self, can_reply: bool) -> None:
         """Set whether a reply can be requested now."""

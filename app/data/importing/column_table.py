@@ -58,6 +58,7 @@ class ColumnTable(QWidget):
             table.horizontalHeader().setStretchLastSection(True)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
+        self._head.setTabKeyNavigation(False)  # Tab leads from one box to the next
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.horizontalHeader().sectionResized.connect(self._on_resized)

@@ -207,7 +207,7 @@ class LensPanel(AnswerPanel):
         shares = values[-1].tolist()
         self.chips.show_chips(
             [
-                Chip(f"{name} {format_prob(p)}", "Click to stop tracking", line_color(self._theme, i))
+                Chip(f"{name} {format_prob(p)}", "Click to stop tracking", line_color(self._theme, i), i)
                 for i, (name, p) in enumerate(zip(names, shares, strict=True))
             ]
         )

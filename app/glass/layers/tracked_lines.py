@@ -11,13 +11,14 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.layers.layer_figure import LayerFigure
 from terrarium.app.glass.names import quoted
+from terrarium.app.glass.tokens.marks import draw_mark
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.pictures import Axis, Floats
 from terrarium.models.number_words import format_prob
 
 
 class TrackedLines(LayerFigure):
-    """A line per tracked token, in the colours of `line_color`."""
+    """A line per tracked token, in the colours of `line_color` and with the marks of `draw_mark`."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -65,10 +66,11 @@ class TrackedLines(LayerFigure):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         heights = -np.log10(np.maximum(self._ranks, 1.0)) if self._by_rank else self._values
         for k in reversed(range(len(self._names))):
-            self._draw_line(painter, room, axis, heights[:, k], line_color(self._theme, k))
+            self._draw_line(painter, room, axis, heights[:, k], k)
         self._draw_read_slot(painter, room)
 
-    def _draw_line(self, painter: QPainter, room: QRectF, axis: Axis, heights: Floats, color: QColor) -> None:
+    def _draw_line(self, painter: QPainter, room: QRectF, axis: Axis, heights: Floats, number: int) -> None:
+        color = line_color(self._theme, number)
         points = [QPointF(self._x(room, i), self._y(room, axis, float(value))) for i, value in enumerate(heights)]
         painter.setPen(QPen(color, 2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -76,7 +78,7 @@ class TrackedLines(LayerFigure):
         painter.setPen(QPen(self._theme.theme.color("window"), 1))
         painter.setBrush(color)
         for point in points:
-            painter.drawEllipse(point, 3, 3)
+            draw_mark(painter, point, 3.5, number)
 
 
 def line_color(theme: ThemeProvider, i: int) -> QColor:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from terrarium.app.glass.tokens.marks import draw_mark
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.pill_layout import PillLayout
@@ -20,11 +21,12 @@ _LONGEST = 220
 
 @dataclass(frozen=True)
 class Chip:
-    """A label: its text, its tooltip, and the colour of a dot before it, None for no dot."""
+    """A label: its text, its tooltip, and the colour and the number of a mark before it, None for no mark."""
 
     words: str
     tip: str = ""
     color: QColor | None = None
+    mark: int = 0
 
 
 class TokenChips(QWidget):
@@ -121,7 +123,7 @@ class TokenChips(QWidget):
             if chip.color is not None:
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(chip.color)
-                painter.drawEllipse(QPointF(left + _DOT / 2, box.center().y()), _DOT / 2, _DOT / 2)
+                draw_mark(painter, QPointF(left + _DOT / 2, box.center().y()), _DOT / 2, chip.mark)
                 left += _DOT + _PAD
             words = QRectF(left, box.top(), box.right() - _CROSS - _PAD / 2 - left, box.height())
             painter.setPen(colors.color("text"))

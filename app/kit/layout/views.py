@@ -168,9 +168,9 @@ class Views(QWidget):
     def _on_page_made(self, name: str, page: QWidget) -> None:
         """Set the glossary term of a new page, and move it after the bar in the tab order, instead of last."""
         set_term(page, self._terms[name])
-        items = (self.top.itemAt(i) for i in range(1, self.top.count()))
-        widgets = (*(item.widget() for item in items if item is not None), page)
-        stops = [stop for widget in widgets if widget is not None for stop in stops_of(widget)]
+        children = self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        beside = sorted((child for child in children if self.top.indexOf(child) > 0), key=self.top.indexOf)
+        stops = [stop for widget in (*beside, page) for stop in stops_of(widget)]
         put_after(self.bar, *stops)
 
 

@@ -12,12 +12,14 @@ from PySide6.QtGui import QFontMetrics
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.chart import Curve
 from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.series_items import LINE_STYLES
 from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.run_chart import RunChart
 from terrarium.models.number_words import format_percent
 from terrarium.models.tiny_world.question_words import kind_title
 from terrarium.models.tiny_world.questions import KINDS
 
+_STYLES = tuple(LINE_STYLES)
 _GAP = 6
 """Pixels between the end of a curve and its name."""
 _TIP = (
@@ -70,7 +72,16 @@ class AccuracyCurves(RunChart):
             if len(points):
                 self._ends[kind] = float(points[-1, 1])
             series.append(
-                Series(x=points[:, 0], y=points[:, 1], kind="joined", name=kind_title(kind), role=i, width=1.5, size=4)
+                Series(
+                    x=points[:, 0],
+                    y=points[:, 1],
+                    kind="joined",
+                    name=kind_title(kind),
+                    role=i,
+                    style=_STYLES[i % len(_STYLES)],
+                    width=1.5,
+                    size=4,
+                )
             )
         return PlotSpec(series=series, y_title="% right", x_range=(0.0, self._length()), y_range=(0.0, 100.0))
 

@@ -13,6 +13,7 @@ from terrarium.app.kit.basics import button, column, frame, group, label, row, s
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.runs.overlay.differences import RunDifferences
@@ -104,6 +105,7 @@ class RunOverlay(QWidget):
         head.addLayout(row(None, self.controls, self.export), 1)
         card = frame("card", head, picture, grows=picture)
         SideBySide(card, head, self._theme, _WIDE)
+        put_after(self.differences.copy, self.differences.table)
         self.setLayout(column(splitter(card, self.differences, sizes=[460, 240], grows=(3, 2), vertical=True)))
 
     # -- Compared runs ---------------------------------------------------------------------------------------

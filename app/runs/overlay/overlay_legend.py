@@ -13,8 +13,6 @@ from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _PATTERNS = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
-_N_COLOURS = 6
-"""The seventh colour of the palette, a yellow, is invisible on white."""
 _ID = Qt.ItemDataRole.UserRole
 _SWATCH = QSize(22, 12)
 _WIDEST = "888,888"
@@ -22,7 +20,7 @@ _WIDEST = "888,888"
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line style: colours vary first, then patterns, so that few runs differ most."""
+    """A line style: colours and patterns vary together, so that runs differ without colours."""
 
     colour: QColor
     pattern: Qt.PenStyle
@@ -30,8 +28,8 @@ class Stroke:
     @classmethod
     def number(cls, i: int, theme: ThemeProvider) -> Stroke:
         """Return the i-th style."""
-        colour = QColor(theme.theme.categories[i % _N_COLOURS])
-        return cls(colour, _PATTERNS[i // _N_COLOURS % len(_PATTERNS)])
+        colours = theme.theme.categories
+        return cls(QColor(colours[i % len(colours)]), _PATTERNS[i % len(_PATTERNS)])
 
 
 class OverlayLegend(QTreeWidget):

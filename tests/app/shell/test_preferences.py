@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLabel, QMenu
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QMenu,
+    QProxyStyle,
+    QStyle,
+)
 from pytestqt.qtbot import QtBot
 
+import terrarium.app
+from terrarium.app.kit.basics import prefers_reduced_motion
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.device import automatic_threads, usable_cores
 from terrarium.app.session.session import Session
 from terrarium.app.shell.keys import key_groups
 from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.preferences import Preferences
 from terrarium.app.shell.preferences_window import PreferencesWindow
 from terrarium.app.worker.job import INTERACTIVE, Job
 from terrarium.models.events import Notice
@@ -56,6 +69,40 @@ def pick(box: QComboBox, words: str) -> None:
     """Choose an entry as a user does."""
     box.setCurrentIndex(box.findText(words))
     box.activated.emit(box.currentIndex())
+
+
+def test_motion_is_reduced_by_the_preference_and_remembered(
+    window: MainWindow, preferences: PreferencesWindow, session: Session, theme: ThemeProvider, qapp: QApplication
+) -> None:
+    for style in (None, "reduced"):
+        qapp.setStyle(StillStyle() if style else "Fusion")
+        pick(box(preferences, "Motion"), "System")
+        assert prefers_reduced_motion() == bool(style), "as the system says"
+        pick(box(preferences, "Motion"), "Reduced")
+        assert prefers_reduced_motion()
+    qapp.setStyle("Fusion")
+    pick(box(preferences, "Motion"), "Reduced")
+    Preferences(session, theme, window)
+    assert prefers_reduced_motion(), "at the next launch"
+    pick(box(preferences, "Motion"), "System")
+
+
+class StillStyle(QProxyStyle):
+    """The style of a system without animations."""
+
+    def styleHint(self, hint, option=None, widget=None, returned=None):  # type: ignore[no-untyped-def]
+        if hint == QStyle.StyleHint.SH_Widget_Animation_Duration:
+            return 0
+        return super().styleHint(hint, option, widget, returned)
+
+
+def test_all_that_moves_by_itself_asks_whether_it_may() -> None:
+    moving = re.compile(r"Q(Variant|Property)Animation\(|QTimeLine\(")
+    app = Path(terrarium.app.__file__ or "").parent
+    found = {path.relative_to(app).as_posix() for path in app.rglob("*.py") if moving.search(path.read_text("utf-8"))}
+    assert found == {"kit/forms/config_form.py", "run_views/time_machine/token_bars.py"}
+    for asks in ("kit/forms/config_form.py", "run_views/time_machine/panes.py", "builder/diagram/block_diagram.py"):
+        assert "prefers_reduced_motion()" in (app / asks).read_text("utf-8")
 
 
 def test_a_choice_is_followed_everywhere_and_remembered(
@@ -118,7 +165,7 @@ def test_the_number_of_threads(
 
 def test_preferences_and_keys_are_found(preferences: PreferencesWindow, qtbot: QtBot) -> None:
     everything = preferences.shown
-    assert everything[:6] == ["Theme", "Text size", "Detail", "Device", "Threads", "Library"]
+    assert everything[:7] == ["Theme", "Text size", "Motion", "Detail", "Device", "Threads", "Library"]
     qtbot.keyClicks(preferences.search, "dark")
     assert preferences.shown == ["Theme"]
     preferences.search.setText("FOLDER")
