@@ -80,7 +80,7 @@ class RunView(QWidget):
         self.packer = RunPacker(session, self)
         self.head = RunHead(session, theme)
         self.views = RunViews(session, theme)
-        self.setLayout(column(self.head, self.views, None, grows={self.views: 1000}))
+        self.setLayout(column(self.head, self.views, None, grows=self.views))
         self.follower = RunFollower(self)
         self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)

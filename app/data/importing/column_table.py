@@ -13,6 +13,7 @@ from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.record_table import Column as RecordColumn
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -66,7 +67,8 @@ class ColumnTable(QWidget):
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
         self.rows.record_reached.connect(lambda _: self.row_chosen.emit(self.rows.currentIndex().row()))
-        self.setLayout(column(frame("card", self._head, self.rows, margin=1, spacing=0, grows=self.rows)))
+        rows = WholeRows(self.rows)
+        self.setLayout(column(frame("card", self._head, rows, margin=1, spacing=0, grows=rows)))
         theme.theme_changed.connect(self._fit)
 
     def show_source(self, info: SourceInfo) -> None:

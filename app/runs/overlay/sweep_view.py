@@ -10,6 +10,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
+from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -42,7 +43,7 @@ class SweepView(QWidget):
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
         chart = frame("card", self._words, self.plot, self._none, grows=self.plot)
-        below = frame("card", self.table, margin=SPACE)
+        below = frame("card", WholeRows(self.table), margin=SPACE)
         halves = splitter(chart, below, sizes=[360, 220], vertical=True)
         self.setLayout(column(halves))
         self.comparer = RunComparer(session, compare_runs, self)
