@@ -21,19 +21,15 @@ from PySide6.QtWidgets import (
 )
 
 
+def tab_stops(window: QWidget) -> list[QWidget]:
+    """Return what Tab leads to in a window, from its first stop on."""
+    return [widget for widget in _chain(window) if _is_stop(widget)]
+
+
 def stops_in(parent: QWidget) -> list[QWidget]:
-    """Return the tab stops inside a widget, in tab order."""
-    inside: list[QWidget] = []
-    # The focus chain spans the whole window: stop once all descendants have been found.
-    left = sum(parent.isAncestorOf(child) for child in parent.findChildren(QWidget))
-    widget = parent.nextInFocusChain()
-    while left and widget is not None and widget is not parent:
-        if parent.isAncestorOf(widget):
-            left -= 1
-            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
-                inside.append(widget)
-        widget = widget.nextInFocusChain()
-    return inside
+    """Return the tab stops inside a widget, in tab order, also those that are hidden or disabled."""
+    chain = _chain(QWidget.window(parent))  # some widgets override window()
+    return [widget for widget in chain if _takes_tab(widget) and parent.isAncestorOf(widget)]
 
 
 def stops_of(widget: QWidget) -> list[QWidget]:
@@ -45,7 +41,7 @@ def stops_of(widget: QWidget) -> list[QWidget]:
 def put_after(before: QWidget, *stops: QWidget) -> None:
     """Put `stops` after `before` in the tab order, except for widgets that are not in the same window yet."""
     for one, next_one in itertools.pairwise([before, *stops]):
-        if QWidget.window(one) is QWidget.window(next_one):  # some widgets override window()
+        if QWidget.window(one) is QWidget.window(next_one):
             QWidget.setTabOrder(one, next_one)
 
 
@@ -56,16 +52,16 @@ def move_focus(within: QWidget, *, forward: bool) -> bool:
     it on the page, and Shift+Tab from there back to it.
     """
     start: QWidget = QApplication.focusWidget() or within
-    chain = QWidget.nextInFocusChain if forward else QWidget.previousInFocusChain
-    stop = chain(start)
-    while stop is not None and stop is not start:
-        if _is_stop(stop) and QWidget.window(stop) is QWidget.window(within):
-            stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
-            if not isinstance(stop, _STYLED):
-                _FocusFrame(stop)
-            return True
-        stop = chain(stop)
-    return False
+    chain = _chain(QWidget.window(within))
+    at = chain.index(start) if start in chain else len(chain)
+    following = [*chain[at + 1 :], *chain[:at]]
+    stop = next((widget for widget in (following if forward else reversed(following)) if _is_stop(widget)), None)
+    if stop is None:
+        return False
+    stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
+    if not isinstance(stop, _STYLED):
+        _FocusFrame(stop)
+    return True
 
 
 class InTabOrder(QWidget):
@@ -115,5 +111,26 @@ _STYLED = (
 
 
 def _is_stop(widget: QWidget) -> bool:
-    takes_tab = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and widget.focusProxy() is None
-    return takes_tab and widget.isVisible() and widget.isEnabled()
+    return _takes_tab(widget) and widget.isVisible() and widget.isEnabled()
+
+
+def _takes_tab(widget: QWidget) -> bool:
+    return bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
+
+
+def _chain(window: QWidget) -> list[QWidget]:
+    """Return the widgets in a window in the order of its focus chain, without those that have a focus proxy.
+
+    PySide takes the widget that is asked for the owner of the next one and of its proxy. If that is so when the former
+    is deleted, it holds the latter for deleted too. So none is asked for the window, and the others go back to it.
+    """
+    left = sum(window.isAncestorOf(child) for child in window.findChildren(QWidget))  # without those of its dialogs
+    chain, widget = [], window.nextInFocusChain()
+    while left and widget is not None:
+        if window.isAncestorOf(widget):
+            left -= 1
+            if widget.focusProxy() is None:
+                chain.append(widget)
+        widget = widget.nextInFocusChain() if left else None
+    window.findChildren(QWidget)  # PySide takes the widget that is asked for the owner here too
+    return chain

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.layout.tab_order import tab_stops
 from terrarium.app.session.remembered import EVERYTHING
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.status_bar import StatusBar
@@ -33,7 +34,6 @@ from tests.app.shell.test_every_page_fits import Until, every_page, score_pages,
 from tests.app.shell.test_every_page_fits import task_window as task_window
 from tests.app.shell.test_every_page_fits import window as window
 from tests.app.shell.test_spoken_pages import dialogs
-from tools.screenshots.spoken import tab_stops
 
 CONTROLS = (
     QAbstractButton,
