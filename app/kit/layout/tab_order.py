@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -64,11 +65,27 @@ def move_focus(within: QWidget, *, forward: bool) -> bool:
     return True
 
 
+def open_menu(event: QKeyEvent) -> bool:
+    """Open the context menu of what has the focus if Shift+F10 was pressed, which Qt does itself only on Windows."""
+    focused = QApplication.focusWidget()
+    is_asked = event.key() == Qt.Key.Key_F10 and event.modifiers() == Qt.KeyboardModifier.ShiftModifier
+    if not is_asked or focused is None or sys.platform == "win32":
+        return False
+    at = QRectF(focused.inputMethodQuery(Qt.InputMethodQuery.ImCursorRectangle)).toRect().center()  # a list: its row
+    reason, none = QContextMenuEvent.Reason.Keyboard, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(focused, QContextMenuEvent(reason, at, focused.mapToGlobal(at), none))
+    return True
+
+
 class InTabOrder(QWidget):
-    """A widget in which Tab moves the focus as `move_focus` does."""
+    """A widget in which Tab moves the focus as `move_focus` does, and Shift+F10 opens menus."""
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return move_focus(self, forward=next)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not open_menu(event):
+            super().keyPressEvent(event)
 
 
 class _FocusFrame(QWidget):
