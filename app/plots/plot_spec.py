@@ -33,7 +33,8 @@ class Series:
             itself).
         name: in the legend, the summary and the export. tip: its explanation.
         role: its colour: a field of the theme, or the index of a category colour.
-        style: a key of LINE_STYLES. width: of the line, in pixels; lines wider than 1 are antialiased.
+        style: a key of LINE_STYLES, which names a pattern of bars too. width: of the line, in pixels; lines wider
+            than 1 are antialiased.
         alpha: the opacity of line and intervals.
         symbol: of the dots: o, d (diamond), x, star … size: of the dots, in pixels.
         low, high: (n,), the ends of the intervals of y, NaN if unknown. x_low, x_high: of x.

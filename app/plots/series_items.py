@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QBrush, QColor
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.chart import Chart, Curve
@@ -25,6 +25,15 @@ LINE_STYLES = MappingProxyType(
     }
 )
 """Line styles: the pen style and the sample in a legend."""
+_FILLS = MappingProxyType(
+    {
+        "solid": (Qt.BrushStyle.SolidPattern, "■"),
+        "dashed": (Qt.BrushStyle.BDiagPattern, "▨"),
+        "dotted": (Qt.BrushStyle.Dense6Pattern, "▒"),
+        "dash-dotted": (Qt.BrushStyle.DiagCrossPattern, "▩"),
+    }
+)
+"""The same styles for bars: the pattern that fills them, and the sample in a legend."""
 
 _APART = 3
 """Width in pixels of the columns to which crowded dots are thinned."""
@@ -150,7 +159,8 @@ class SeriesItems:
             self.dots.setPen(theme.pen("surface") if has_rim else pg.mkPen(colour))
             self.dots.setBrush(colour)
         if "bars" in parts:
-            parts["bars"].setOpts(brush=faded, pen=None)
+            is_solid = each.style == "solid"
+            parts["bars"].setOpts(brush=QBrush(faded, _FILLS[each.style][0]), pen=None if is_solid else pg.mkPen(faded))
         if "intervals" in parts:
             parts["intervals"].setOpts(pen=pg.mkPen(faded, width=1.2))
         if "star" in parts:
@@ -202,7 +212,7 @@ def sample_of(series: Series) -> str:
     """Return what stands for a series in a legend."""
     if series.kind == "dots":
         return "✕" if series.symbol == "x" else "●"
-    return "■" if series.kind == "bars" else LINE_STYLES[series.style][1]
+    return (_FILLS if series.kind == "bars" else LINE_STYLES)[series.style][1]
 
 
 def _is_smooth(series: Series) -> bool:

@@ -16,11 +16,14 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.pictures import Axis, round_ticks
 from terrarium.app.plots.plot_spec import PlotSpec, Series
 from terrarium.app.plots.plot_view import PlotView
+from terrarium.app.plots.series_items import LINE_STYLES
 from terrarium.app.tokenizer.compare.metrics import Metric
 from terrarium.models.tokenizers.text.text_measures import Figures
 
 _GROUP = 0.84
 """The share of a group's width that its bars take."""
+_STYLES = tuple(LINE_STYLES)
+"""The patterns of bars, which tell tokenizers apart without colours."""
 _MOST_TICKS = 5
 _WIDEST = 0.1
 """The widest bar, as a share of the x axis."""
@@ -80,6 +83,7 @@ class GroupBars(PlotView):
                         kind="bars",
                         name=each.name,
                         role=(*range(len(CATEGORIES)), "muted")[each.colour % (len(CATEGORIES) + 1)],
+                        style=_STYLES[s % len(_STYLES)],
                         wide=0.97 * wide,
                         labels=[self._number(value) for value in values[s]],
                     )

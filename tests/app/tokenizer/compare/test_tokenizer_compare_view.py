@@ -265,6 +265,8 @@ def test_languages_are_measured_and_charted(
     view.texts.figure.setCurrentIndex(4)
     bars = view.texts.bars
     assert bars.value(1, 2) == view.texts.figures(0)["word"].unknown_share > 0 == bars.value(1, 1)
+    styles = [each.style for each in bars.spec.series]
+    assert len(styles) == len(set(styles)) == 3, "without colours, too"
     bars.show_point(1 * 3 + 2)
     assert "English, word" in bars.accessibleDescription()
     view.grab()
