@@ -109,7 +109,7 @@ class BlockWindow(Dialog):
         saves = QMenu(self.more)
         saves.addAction("Save without allowing").triggered.connect(lambda: self._save(allow=False))
         self.more.setMenu(saves)
-        words, checks = _filled(self.contract), scrolling(self.checks)
+        words, checks = _filled(self.contract, "What it must be"), scrolling(self.checks, "Checks")
         heading, checks_heading = label("What it must be", "subheading"), label("Checks", "subheading")
         right = group(heading, words, SPACE, checks_heading, checks, grows={words: 2, checks: 3})
         top = row(self.start, self.runs, self.about, self.close_button, self.save, self.more, grows=self.about)
@@ -301,9 +301,10 @@ class BlockWindow(Dialog):
         self.close()
 
 
-def _filled(words: RichText) -> QWidget:
-    """Return a scroll area in which a text takes the width that there is."""
-    area = QScrollArea()
+def _filled(words: RichText, name: str) -> QWidget:
+    """Return a scroll area in which a text takes the width that there is. name: what a screen reader calls them."""
+    area = named(QScrollArea(), name)
+    words.setAccessibleName(name)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(words)

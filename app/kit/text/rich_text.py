@@ -208,6 +208,8 @@ class RichText(QTextBrowser):
             made = button(
                 "", self._theme, partial(self._copy_code, index), icon="copy", role="quiet-icon", tip="Copy this code"
             )
+            made.setAccessibleName(f"Copy code {index + 1}")
+            made.setAutoDefault(False)  # Enter does what the dialog is for
             made.setParent(self.viewport())
             made.setCursor(Qt.CursorShape.ArrowCursor)
             self._copy_buttons.append(made)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QComboBox
 
 from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.help_mark import HelpMark, set_term
+from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.chart import Curve
 from terrarium.app.plots.curve_points import SMOOTHING, Floats, moving_average, trailing_average
@@ -95,7 +96,7 @@ class LossChart(RunChart):
 
     def __init__(self, theme: ThemeProvider, *, controls: bool = True, quantity: Quantity = LOSS) -> None:
         self.quantity = quantity
-        self.quantities = QComboBox()
+        self.quantities = ElidedCombo()
         for each in QUANTITIES:
             self.quantities.addItem(each.label)
         self.quantities.setAccessibleName("Unit of the loss")

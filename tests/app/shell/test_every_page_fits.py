@@ -63,6 +63,8 @@ _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16
 """Pixels beside a button's words that it can do without."""
+_FRAME = 4
+"""Pixels: the frame of a field, above and below its words."""
 _LEAVES = QLabel | ElidedLabel | QAbstractButton | QComboBox | QLineEdit | QProgressBar
 
 
@@ -447,6 +449,8 @@ def _cut(leaf: QWidget) -> str:
         )
     if isinstance(leaf, QLabel):
         return _cut_label(leaf)
+    if isinstance(leaf, QComboBox | QLineEdit) and leaf.height() < leaf.fontMetrics().height() + _FRAME:
+        return f"is too low: {leaf.height()} pixels"
     if isinstance(leaf, QComboBox) and not isinstance(leaf, ElidedCombo):
         option = QStyleOptionComboBox()
         leaf.initStyleOption(option)

@@ -56,7 +56,8 @@ _MAX_STOPS = 400
 def test_tab_leads_everywhere(window: MainWindow, until: Until, text_file: Path) -> None:
     window.session.detail.choose(EVERYTHING)
     window.resize(1440, 900)
-    others = (each for each in dialogs(window) if each[0] != "palette")  # which leaves the focus to its field
+    # The palette leaves the focus to its field; in the code of a block, Tab indents, and leaves it after Esc.
+    others = (each for each in dialogs(window) if each[0] not in ("palette", "custom block"))
     check(itertools.chain(every_page(window, until, text_file), others))
 
 

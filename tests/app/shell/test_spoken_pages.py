@@ -67,6 +67,11 @@ def dialogs(window: MainWindow) -> Pages:
     window.show_trash()
     yield "trash", window.trash
     window.trash.close()
+    window.show_tab("builder")
+    block = window.pages.page("builder").blocks.window  # type: ignore[attr-defined]
+    block.open_new()
+    yield "custom block", block
+    block.close()
 
 
 def check(pages: Iterable[tuple[str, QWidget]]) -> None:
