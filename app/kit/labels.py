@@ -18,6 +18,9 @@ from PySide6.QtWidgets import (
 
 from terrarium.app.kit.basics import joined_tips, plain_tip
 
+_SPARE = 4
+"""Pixels by which the text of a combo box may be wider than Qt measures it."""
+
 
 class ElidedLabel(QFrame):
     """A label with one line of text, elided if it does not fit."""
@@ -82,6 +85,9 @@ class ElidedCombo(QComboBox):
             QToolTip.showText(event.globalPos(), joined_tips(plain_tip(whole), self.toolTip()), self)
             return True
         return super().event(event)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(_SPARE, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         option = QStyleOptionComboBox()
