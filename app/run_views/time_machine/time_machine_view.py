@@ -74,7 +74,6 @@ class TimeMachine(QWidget):
         self.panes.set_spec(run.spec)
         with QSignalBlocker(self.prompt):
             self.prompt.clear()
-        self._sought = None
         self._read_new()
         self.go_to(len(self.steps) - 1)
         if self.kl is not None:
@@ -88,10 +87,11 @@ class TimeMachine(QWidget):
         if self.kl is not None:
             self.kl.refresh()
         was_last = self._index >= len(self.steps) - 1
-        if self._read_new() and self._sought is not None:
-            self.go_to_step(self._sought)
-        elif self._read_new():
+        if self._read_new():
+            sought = self._sought
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+            if sought is not None:
+                self.go_to_step(sought)
         elif self.steps:
             self._show_position(self.steps)  # without resetting selections and animations
 
@@ -163,7 +163,7 @@ class TimeMachine(QWidget):
         steps = self.steps
         if self._snapshots is None or not steps:
             return
-        self._index = min(max(index, 0), len(steps) - 1)
+        self._index, self._sought = min(max(index, 0), len(steps) - 1), None
         self.panes.show_snapshot(self._snapshots.at(self.prompt.currentData(), self._index), moves=moves)
         self._show_position(steps)
 

@@ -321,8 +321,10 @@ class MainWindowDriver:
         found = [corpus for corpus in list_corpora(self._session.library) if corpus.task == task]
         if not found:
             raise ValueError(_NO_DATASET.format(TASKS[task].title))
-        newest = max(found, key=lambda corpus: corpus.folder.stat().st_mtime)
-        self._session.go(routes.ShowDataset(newest.sha))
+        # Not by a route, which would look in the list as it was last read.
+        self._session.datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
+        self._session.go(ShowPlace("data"))
+        self._page("data").views.show_view("dataset")
 
     def _press(self, name: str) -> None:
         widget = self.anchor(name)
