@@ -52,7 +52,8 @@ class VocabularyFilters(QWidget):
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
         for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):
-            QShortcut(QKeySequence(key), self.search, act, context=Qt.ShortcutContext.WidgetShortcut)
+            shortcut = QShortcut(QKeySequence(key), self.search, act)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)  # PySide ignores it beside a callable
         self.setLayout(row(self.search, self.types, self.uses, grows=self.search))
 
     @property

@@ -97,12 +97,7 @@ class VocabularyView(QWidget):
         self.table.token_changed.connect(self.facts.show_row)
         self.facts.token_requested.connect(self._show_token)
         self.counter.counted.connect(self._on_counted)
-        QShortcut(
-            QKeySequence(QKeySequence.StandardKey.Find),
-            self,
-            self._go_to_search,
-            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
-        )
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._go_to_search)
 
     # -- Contents ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from terrarium.app.kit.item_list import ItemList
 from terrarium.app.kit.layout.tab_order import tab_stops
 from terrarium.app.runs.run_list import RunList
 from terrarium.app.session.remembered import EVERYTHING
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.status_bar import StatusBar
 from terrarium.app.tokenizer.vocabulary.vocabulary_table import VocabularyTable
@@ -84,7 +85,7 @@ def test_escape_closes_what_was_opened_and_the_focus_returns(window: MainWindow,
 
 
 def test_a_menu_opens_by_space_and_closes_by_escape(window: MainWindow, until: Until) -> None:
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     settle()
     opens = next(each for each in tab_stops(window) if isinstance(each, QPushButton) and each.menu() is not None)
     opens.setFocus()
