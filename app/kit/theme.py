@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import qtawesome
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
+from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QFontMetrics, QGuiApplication, QIcon
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from terrarium.app.kit.colours import LIGHT, THEMES, Theme, palette_of
@@ -223,6 +223,7 @@ class ThemeProvider(QObject):
             "icon": f"{round(_ICON * self._text_scale)}px",
             "icon_large": f"{round(22 * self._text_scale)}px",
             "button": f"{max(20, round(_ICON * self._text_scale))}px",
+            "field": f"{max(20, QFontMetrics(self.font()).height())}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
         }
         return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)
