@@ -154,6 +154,7 @@ def assert_readable(pages: Callable[[], Pages], window: MainWindow) -> None:
     for scale, sizes in SIZES.items():
         window.theme.set_text_scale(scale)
         window.resize(*sizes[0])
+        window.activateWindow()
         for name, shown in pages():
             for size in sizes:
                 shown.setUpdatesEnabled(size == sizes[0])
@@ -161,6 +162,7 @@ def assert_readable(pages: Callable[[], Pages], window: MainWindow) -> None:
                 found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in lasting_complaints(shown)]
             shown.setUpdatesEnabled(True)
             sizes = sizes[::-1]
+            assert QApplication.activeWindow() is shown, f"a part of {name} was shown as a window of its own"
     assert not found, "\n".join(found)
 
 
@@ -242,6 +244,7 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
         for dialog in dialogs:
             yield f"dialog, {name}", dialog
             dialog.close()
+        window.activateWindow()
         settle()
     training.comparison.show_runs(tuple(runs))
     training.pages.setCurrentWidget(training.comparison)
