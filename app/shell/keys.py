@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
+KEYS = "Keys:"
+"""The prefix of the headings of keyboard shortcuts in the preferences: a search for it lists the shortcuts only."""
+
 _Standard = QKeySequence.StandardKey
 
 
@@ -26,6 +29,7 @@ _PAGES: tuple[tuple[str, tuple[tuple[str | QKeySequence.StandardKey, str], ...]]
             ("F2", "Rename"),
             ("Ctrl+D", "Duplicate"),
             (_Standard.Delete, "Delete, with undo"),
+            ("Shift+F10", "Open the menu of the chosen row, as the Menu key does"),
         ),
     ),
     (

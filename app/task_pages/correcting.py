@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from terrarium.app.kit.basics import button, column, label, row, show_words, without_mnemonic
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.routes import DoToRun, NewRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
 from terrarium.app.worker.background import LatestTask
@@ -156,5 +157,5 @@ class Correcting(QWidget):
     def _on_added(self, sha: str) -> None:
         if sha == self._made:
             self._made = ""
-            self._session.run_action_requested.emit(self._tuned, "tune")
-            self._session.datasets.run_requested.emit(sha)
+            self._session.go(DoToRun(self._tuned, "tune"))
+            self._session.go(NewRun(dataset=sha))
