@@ -223,7 +223,7 @@ class ThemeProvider(QObject):
             "icon": f"{round(_ICON * self._text_scale)}px",
             "icon_large": f"{round(22 * self._text_scale)}px",
             "button": f"{max(20, round(_ICON * self._text_scale))}px",
-            "field": f"{max(20, QFontMetrics(self.font()).height())}px",
+            "line": f"{max(20, QFontMetrics(self.font()).height())}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
         }
         return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)
