@@ -71,7 +71,6 @@ class StageCard(ClickableCard):
         add_menu(self.next_button, theme, entries)
         for action, step in zip(self.next_button.menu().actions(), steps, strict=True):
             action.setEnabled(step.route is not None)
-        self.next_button.setVisible(bool(steps))
         self.setLayout(
             column(
                 row(self.icon, title, badge, grows=title),
@@ -82,6 +81,7 @@ class StageCard(ClickableCard):
                 spacing=SPACE // 4,
             )
         )
+        self.next_button.setVisible(bool(steps))
         said = (kind, stage.name, describe_source(stage), describe_settings(stage), describe_cost(stage), held_out)
         self.setAccessibleName(", ".join(filter(None, said)))
         self.next_button.setAccessibleName(f"What next with {stage.name}")

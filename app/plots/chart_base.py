@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt, QTimer, Slot
-from PySide6.QtGui import QAction, QContextMenuEvent, QEnterEvent, QGuiApplication
+from PySide6.QtGui import QAction, QContextMenuEvent, QEnterEvent, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from terrarium.app.kit.chart_export import Columns, picture_of
@@ -108,10 +108,18 @@ class ChartBase(QWidget):
             more.clicked.connect(lambda: self.menu().popup(more.mapToGlobal(more.rect().bottomLeft())))
         if self._more is not None:
             self._more.setVisible(shown)
-            size = self._more.sizeHint()
-            self._more.resize(size)
-            self._more.move(self._corner() - QPoint(size.width() + SPACE // 2, -SPACE // 4))
+            self._place_more(self._more)
             self._more.raise_()
+
+    def _place_more(self, more: QToolButton) -> None:
+        size = more.sizeHint()
+        more.resize(size)
+        more.move(self._corner() - QPoint(size.width() + SPACE // 2, -SPACE // 4))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._more is not None:
+            self._place_more(self._more)
 
 
 def is_by_key(reason: Qt.FocusReason) -> bool:

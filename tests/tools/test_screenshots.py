@@ -40,6 +40,7 @@ def test_a_run_is_shown_on_every_tab(
     monkeypatch.setattr(photographer, "SIZES", ((1280, 720),))
     monkeypatch.setattr(photographer, "MODES", ("dark",))
     monkeypatch.setattr(photographer, "SETTLE_S", 0.05)
+    monkeypatch.setattr(photographer, "_SOON_MS", 0)  # how it waits is tested below
     library = Library()
     selftest.check_tokenizer(library)
     selftest.check_training(library, "cpu")

@@ -91,7 +91,7 @@ class CalibrationPanel(FigurePanel):
         self.table = QWidget()
         self.cells: dict[str, list[QLabel]] = {}
         """The numbers of the table, before and after, by row."""
-        self._at = label("", "caption")
+        self._at = label("", "caption", wrap=True)
         self.use = button("Use this temperature", theme, self._on_use, icon="thermometer")
         self.data = label("", "caption", wrap=True)
         self._build()

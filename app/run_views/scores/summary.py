@@ -219,9 +219,9 @@ class ScoresSummary(QWidget):
         for lines in self._columns:
             while lines.count():
                 lines.takeAt(0)
-        show_only({card: name in self._shown for name, card in self._cards.items()})
         for i, name in enumerate(self._shown):
             self._columns[i % n].addWidget(self._cards[name])
+        show_only({card: name in self._shown for name, card in self._cards.items()})
         stops = [stop for i in range(n) for name in self._shown[i::n] for stop in stops_in(self._cards[name])]
         for one, other in itertools.pairwise(stops):
             put_after(one, other)

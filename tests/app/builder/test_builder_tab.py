@@ -298,9 +298,16 @@ def test_views_keep_their_names_where_there_is_little_room(tab: BuilderTab, them
         until(lambda: bool(bar.property("compact")) == compact and bar.sizeHint().width() <= bar.width())  # noqa: B023
 
 
-def test_in_a_narrow_window_the_costs_are_one_of_the_views(tab: BuilderTab, qtbot: QtBot) -> None:
-    pages, views = Pages({"builder": lambda: tab}), tab.views
+@pytest.fixture
+def pages(tab: BuilderTab, qtbot: QtBot) -> Pages:
+    """Pages with the tab, which it must not outlive."""
+    pages = Pages({"builder": lambda: tab})
     qtbot.addWidget(pages)
+    return pages
+
+
+def test_in_a_narrow_window_the_costs_are_one_of_the_views(tab: BuilderTab, pages: Pages, qtbot: QtBot) -> None:
+    views = tab.views
     pages.show_page("builder")
     pages.resize(1280, 650)
     pages.show()

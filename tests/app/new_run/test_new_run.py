@@ -59,10 +59,17 @@ def unnamed(spec: RunSpec) -> RunSpec:
     return dataclasses.replace(spec, name="x")
 
 
-def test_the_review_uses_the_width_that_it_has(form: NewRun, until: Until, qtbot: QtBot) -> None:
-    review, host = form.review, QWidget()
-    assert review.width() == review.minimumWidth(), "beside the form"
+@pytest.fixture
+def host(qtbot: QtBot) -> QWidget:
+    """What a form is put into, which it must not outlive."""
+    host = QWidget()
     qtbot.addWidget(host)
+    return host
+
+
+def test_the_review_uses_the_width_that_it_has(form: NewRun, host: QWidget, until: Until) -> None:
+    review = form.review
+    assert review.width() == review.minimumWidth(), "beside the form"
     form.setParent(host)
     form.setMinimumSize(0, 0)  # as a page, which a window of its own need not hold
     host.resize(600, 640)

@@ -98,6 +98,8 @@ def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, qtbot: QtBot, monk
     button = plot.findChild(QToolButton)
     button.click()
     assert len(opened) == 3
+    plot.resize(300, 200)
+    assert plot.rect().contains(button.geometry()), "it stays at the corner"
     plot.copy_picture()
     assert not button.isVisible(), "it is not in the picture"
 

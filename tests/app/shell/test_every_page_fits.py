@@ -43,13 +43,14 @@ from terrarium.app.kit.layout.views import Views
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.chart_base import ChartBase
+from terrarium.app.run_views.curves.curves_view import CurvesView
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.worker.latest_job import LatestJob
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import RunSpec
-from tests.app.charts import assert_abilities, charts_in
+from tests.app.charts import assert_abilities, charts_in, has_data
 from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]
@@ -155,6 +156,7 @@ def assert_readable(pages: Callable[[], Pages], window: MainWindow) -> None:
     for scale, sizes in SIZES.items():
         window.theme.set_text_scale(scale)
         window.resize(*sizes[0])
+        window.activateWindow()
         for name, shown in pages():
             for size in sizes:
                 shown.setUpdatesEnabled(size == sizes[0])
@@ -162,6 +164,7 @@ def assert_readable(pages: Callable[[], Pages], window: MainWindow) -> None:
                 found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in lasting_complaints(shown)]
             shown.setUpdatesEnabled(True)
             sizes = sizes[::-1]
+            assert QApplication.activeWindow() is shown, f"a part of {name} was shown as a window of its own"
     assert not found, "\n".join(found)
 
 
@@ -229,6 +232,9 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
     window.show_tab("training")
     training, runs = window.training, [run.id for run in window.session.runs.list()]
     training.show_run(runs[0])
+    curves = training.run_view.views.view("curves")
+    assert isinstance(curves, CurvesView)
+    until(lambda: has_data(curves.loss))  # the run is read from its folder meanwhile
     yield from views_of("run", training.run_view.views, window, until)
     for name, ask in (
         ("fork", training.run_view.ask_for_fork),
@@ -240,6 +246,7 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
         for dialog in dialogs:
             yield f"dialog, {name}", dialog
             dialog.close()
+        window.activateWindow()
         settle()
     training.comparison.show_runs(tuple(runs))
     training.pages.setCurrentWidget(training.comparison)
@@ -456,7 +463,9 @@ def _cut(leaf: QWidget) -> str:
         leaf.initStyleOption(option)
         field = QStyle.SubControl.SC_ComboBoxEditField
         room = leaf.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, leaf)
-        return "is cut" if leaf.fontMetrics().horizontalAdvance(leaf.currentText()) > room.width() else ""
+        metrics = leaf.fontMetrics()
+        needed = metrics.boundingRect(leaf.currentText()).width() + 2  # as Qt measures it for the size hint
+        return "is cut" if needed > room.width() or metrics.height() > room.height() else ""
     if isinstance(leaf, QLineEdit):
         words = leaf.text() or leaf.placeholderText()
         fits = leaf.fontMetrics().horizontalAdvance(words) <= leaf.contentsRect().width() - 4

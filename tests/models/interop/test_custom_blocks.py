@@ -14,7 +14,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from terrarium.models.architecture.transformer import EncoderDecoder
+from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.custom_blocks import store
 from terrarium.models.events import result_of
 from terrarium.models.interop.export import export_hf
@@ -32,16 +32,26 @@ from tests.models.own_blocks import BUFFERS, POSITION_TEXTS, STARTS, WRITES, put
 
 THEIRS = """
 import sys, torch, transformers
-auto = getattr(transformers, sys.argv[1])
-model, said = auto.from_pretrained(sys.argv[2], trust_remote_code=True, output_loading_info=True)
-assert not any(said[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), said
-assert not any(name.startswith("terrarium.") for name in sys.modules)
-with torch.no_grad():
-    torch.save(model.eval()(**torch.load(sys.argv[3])).logits, sys.argv[4])
+auto, given = getattr(transformers, sys.argv[1]), torch.load(sys.argv[2])
+for folder in sys.argv[3:]:
+    model, said = auto.from_pretrained(folder, trust_remote_code=True, output_loading_info=True)
+    assert not any(said[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), (folder, said)
+    assert not any(name.startswith("terrarium.") for name in sys.modules)
+    with torch.no_grad():
+        torch.save(model.eval()(**given).logits, f"{folder}.pt")
 """
-"""What another program does with the folder, without Terrarium."""
+"""What another program does with such folders, without Terrarium."""
 PAIR = {"topology": "encoder-decoder", "n_encoder_layer": 1, "n_encoder_head": 4, "d_encoder_ff": 48}
 TEXTS = {start: start_source(start) for start in STARTS} | POSITION_TEXTS | {"buffers": BUFFERS}
+CASES = (
+    ("retention", "experts"),
+    ("temperature",),
+    ("convolution",),
+    ("embeddings",),
+    ("queries",),
+    ("scores",),
+    ("buffers",),
+)
 
 
 @pytest.fixture
@@ -50,51 +60,36 @@ def base(tiny_config: ModelConfig) -> ModelConfig:
 
 
 @pytest.mark.parametrize("change", [{}, PAIR], ids=["decoder-only", "encoder-decoder"])
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ("retention", "experts"),
-        ("temperature",),
-        ("convolution",),
-        ("embeddings",),
-        ("queries",),
-        ("scores",),
-        ("buffers",),
-    ],
-)
 def test_transformers_computes_the_same_with_the_folder(
-    library: Library,
-    base: ModelConfig,
-    byte_tokenizer: Tokenizer,
-    tmp_path: Path,
-    texts: tuple[str, ...],
-    change: dict[str, Any],
+    library: Library, base: ModelConfig, byte_tokenizer: Tokenizer, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    config = dataclasses.replace(base, **change)
-    for text in texts:
-        changes = {"position": "none"} if text in POSITION_TEXTS else {}
-        config = with_block(config, put_block(TEXTS[text]), **changes)
-    model = random_model(config)
-    folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "out"))
     ids = torch.randint(0, 261, (2, 20), generator=torch.Generator().manual_seed(1))
-    is_pair = isinstance(model, EncoderDecoder)
-    torch.save({"input_ids": ids} | ({"decoder_input_ids": ids[:, :9]} if is_pair else {}), tmp_path / "ids.pt")
+    given = {"input_ids": ids} | ({"decoder_input_ids": ids[:, :9]} if change else {})
+    torch.save(given, tmp_path / "ids.pt")
+    exported: dict[Path, tuple[AnyModel, list[str]]] = {}
+    for case in CASES:
+        blocks = [put_block(TEXTS[text]) for text in case]
+        config = dataclasses.replace(base, **change)
+        for text, block in zip(case, blocks, strict=True):
+            config = with_block(config, block, **({"position": "none"} if text in POSITION_TEXTS else {}))
+        model = random_model(config)
+        folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "_".join(case)))
+        exported[folder] = model, sorted(block.name for block in blocks)
     (tmp_path / "theirs.py").write_text(THEIRS, encoding="utf-8")
-    auto = "AutoModelForSeq2SeqLM" if is_pair else "AutoModelForCausalLM"
-    paths = [str(tmp_path / name) for name in ("out", "ids.pt", "logits.pt")]
+    auto = "AutoModelForSeq2SeqLM" if change else "AutoModelForCausalLM"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TERRARIUM_")}
     environment = kept | {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(tmp_path / "theirs.py"), auto, *paths]
+    command = [sys.executable, str(tmp_path / "theirs.py"), auto, str(tmp_path / "ids.pt"), *map(str, exported)]
     subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=120)
-    with torch.no_grad():
-        expected = model(ids, ids[:, :9]) if isinstance(model, EncoderDecoder) else model(ids)
-    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, rtol=1e-4, atol=1e-5)
-    back, _ = load_model(folder)
-    with torch.no_grad():
-        again = back(ids, ids[:, :9]) if isinstance(back, EncoderDecoder) else back(ids)
-    torch.testing.assert_close(again, expected, rtol=0, atol=0)
-    names = sorted(path.name.partition("-")[0] for path in (folder / "blocks").iterdir())
-    assert names == sorted(file.name for file in store.list_blocks())
+    for folder, (model, names) in exported.items():
+        with torch.no_grad():
+            expected = model(*given.values())
+        torch.testing.assert_close(torch.load(f"{folder}.pt"), expected, rtol=1e-4, atol=1e-5)
+        back, _ = load_model(folder)
+        with torch.no_grad():
+            again = back(*given.values())
+        torch.testing.assert_close(again, expected, rtol=0, atol=0)
+        assert sorted(path.name.partition("-")[0] for path in (folder / "blocks").iterdir()) == names
 
 
 def test_the_folder_comes_back_where_its_block_is_allowed(
