@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Generator
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
@@ -24,13 +25,13 @@ from PySide6.QtWidgets import (
 
 def tab_stops(window: QWidget) -> list[QWidget]:
     """Return what Tab leads to in a window, from its first stop on."""
-    return [widget for widget in _chain(window) if _is_stop(widget)]
+    return [widget for widget in _chain(window, window) if _is_stop(widget)]
 
 
 def stops_in(parent: QWidget) -> list[QWidget]:
     """Return the tab stops inside a widget, in tab order, also those that are hidden or disabled."""
-    chain = _chain(QWidget.window(parent))  # some widgets override window()
-    return [widget for widget in chain if _takes_tab(widget) and parent.isAncestorOf(widget)]
+    window = QWidget.window(parent)  # some widgets override window()
+    return [widget for widget in _chain(window, window) if _takes_tab(widget) and parent.isAncestorOf(widget)]
 
 
 def stops_of(widget: QWidget) -> list[QWidget]:
@@ -52,11 +53,11 @@ def move_focus(within: QWidget, *, forward: bool) -> bool:
     Qt also stops at a widget with a focus proxy, such as a page: Tab would lead to the proxy, past what stands before
     it on the page, and Shift+Tab from there back to it.
     """
-    start: QWidget = QApplication.focusWidget() or within
-    chain = _chain(QWidget.window(within))
-    at = chain.index(start) if start in chain else len(chain)
-    following = [*chain[at + 1 :], *chain[:at]]
-    stop = next((widget for widget in (following if forward else reversed(following)) if _is_stop(widget)), None)
+    window, start = QWidget.window(within), QApplication.focusWidget()
+    after = start if start is not None and window.isAncestorOf(start) else window
+    following = _chain(window, after, forward=forward)
+    stop = next((widget for widget in following if _is_stop(widget)), None)
+    following.close()
     if stop is None:
         return False
     stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
@@ -135,19 +136,25 @@ def _takes_tab(widget: QWidget) -> bool:
     return bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
 
 
-def _chain(window: QWidget) -> list[QWidget]:
-    """Return the widgets in a window in the order of its focus chain, without those that have a focus proxy.
+def _chain(window: QWidget, after: QWidget, *, forward: bool = True) -> Generator[QWidget]:
+    """Yield the widgets of a window in the order of its focus chain from `after` on and around, or backward; without
+    those that have a focus proxy.
 
     PySide takes the widget that is asked for the owner of the next one and of its proxy. If that is so when the former
     is deleted, it holds the latter for deleted too. So none is asked for the window, and the others go back to it.
     """
-    left = sum(window.isAncestorOf(child) for child in window.findChildren(QWidget))  # without those of its dialogs
-    chain, widget = [], window.nextInFocusChain()
-    while left and widget is not None:
-        if window.isAncestorOf(widget):
-            left -= 1
+    ask = QWidget.nextInFocusChain if forward else QWidget.previousInFocusChain
+    first, last = window.nextInFocusChain(), window.previousInFocusChain()
+    if not forward:
+        first, last = last, first
+    widget = after
+    try:
+        while not (widget is last and after is window):
+            following = first if widget in (window, last) else ask(widget)
+            if following is None or following is after:
+                return
+            widget = following
             if widget.focusProxy() is None:
-                chain.append(widget)
-        widget = widget.nextInFocusChain() if left else None
-    window.findChildren(QWidget)  # PySide takes the widget that is asked for the owner here too
-    return chain
+                yield widget
+    finally:
+        window.findChildren(QWidget)  # PySide takes the widget that is asked for the owner here too
