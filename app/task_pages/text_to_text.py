@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.partial_reply import most_surprising, special_ids
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.glass.surprise import most_surprising, special_ids
 from terrarium.app.glass.tokens.token_box import TokenBox
 from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling, set_enabled, stacked
 from terrarium.app.kit.forms.editors import FloatBox, IntBox

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 from terrarium.app.chat.archive.message_tree import GenerationInfo, Message
 from terrarium.app.glass.draft_mark import DraftMark
 from terrarium.app.glass.names import token_names
+from terrarium.app.glass.partial_reply import most_surprising, special_ids
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.glass.surprise import most_surprising, special_ids
 from terrarium.app.session.session import Session
 from terrarium.models.events import Speculated
 from terrarium.models.settings.sampling_config import SamplingConfig

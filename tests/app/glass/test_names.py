@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.embeddings.point_view import PointView
+from terrarium.app.glass.embeddings.scatter import PointView
 from terrarium.app.glass.names import (
     digits_for,
     format_least,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.surprise import N_LATEST, most_surprising, special_ids
+from terrarium.app.glass.partial_reply import N_LATEST, most_surprising, special_ids
 from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 
