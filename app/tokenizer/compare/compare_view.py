@@ -21,8 +21,7 @@ from terrarium.app.tokenizer.compare.group_bars import BarSeries
 from terrarium.app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
-from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, text_work
-from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, TokenizerCache, text_work
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.models.library.library import TokenizerInfo

@@ -16,7 +16,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBars
 from terrarium.app.tokenizer.compare.metrics import RATIOS
-from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.tokenizer.compare.text_work import TokenizerCache
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
 from terrarium.app.worker.background import LatestTask, latest_progress
 from terrarium.app.worker.failures import Failure

@@ -19,10 +19,9 @@ from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare import compare_view, text_work
 from terrarium.app.tokenizer.compare.compare_view import Selection, TokenizerCompareView
 from terrarium.app.tokenizer.compare.figures_table import FiguresTable
-from terrarium.app.tokenizer.compare.grid_lines import GridLines
 from terrarium.app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from terrarium.app.tokenizer.compare.spot import token_spot
-from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
+from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, GridLines, TextGrid, cluster_edges
 from terrarium.models.design import total_parameters
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import parallel
