@@ -15,8 +15,7 @@ import pytest
 import torch
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.chat.archive.index import ChatIndex
-from terrarium.app.chat.archive.store import ChatStore
+from terrarium.app.chat.archive.store import ChatIndex, ChatStore
 from terrarium.app.chat.notebook.file import open_notebook
 from terrarium.app.chat.settings.sampling_presets import SamplingPresets
 from terrarium.app.session.designs import Designs

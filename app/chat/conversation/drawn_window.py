@@ -6,8 +6,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.archive.message_tree import CandidateReplies, Message
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.chat.conversation.reply_captions import format_score, judge
 from terrarium.app.kit.basics import button, column, label, panes, row, separator, set_enabled, titled_card
