@@ -21,7 +21,7 @@ from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow,
 from terrarium.app.kit.basics import button, clear, column, plain_tip, row, set_role, without_mnemonic
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session

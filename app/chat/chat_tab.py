@@ -27,7 +27,7 @@ from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.tokens.colours import DRAFT, NO_COLOURS
 from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.basics import button, column, frame, group, row, splitter
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE, ThemeProvider

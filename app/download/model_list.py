@@ -12,8 +12,8 @@ from terrarium.app.download.shown import ShownModel, of_disk, of_list, of_run, o
 from terrarium.app.kit.basics import button, column, frame, group, label, row, set_role
 from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QWidget
 from terrarium.app.download.details import ModelCard
 from terrarium.app.download.model_list import DISK, ModelList
 from terrarium.app.kit.basics import column
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 

@@ -23,8 +23,8 @@ from terrarium.app.home.next_step import (
 from terrarium.app.home.running_card import RunningCard
 from terrarium.app.home.start_cards import StartCards
 from terrarium.app.kit.basics import button, column, frame, group, label, plain_tip, row
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import reveal
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session

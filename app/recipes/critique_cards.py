@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.kit.basics import button, column, frame, label, row, set_enabled, set_role
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_percent, format_signed
 

@@ -22,7 +22,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.inputs import choice, fill_choice, grid
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.plot_spec import PlotSpec
 from terrarium.app.plots.plot_view import PlotView

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, set_enabled, show_if, show_words
 from terrarium.app.kit.layout.advanced_settings import RevealRequested
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
+from terrarium.app.kit.layout.relayout import RelayoutOnResize, SideBySide
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes.recipe_progress import RecipeProgress

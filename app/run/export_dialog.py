@@ -19,7 +19,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path, safe_file_name
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.inputs import caption, grid, line_edit, named, progress_bar, show_progress
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run.export_outcome import ExportOutcome

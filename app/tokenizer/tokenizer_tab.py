@@ -12,8 +12,8 @@ from terrarium.app.kit.basics import EmptyState, button, column, frame, label, r
 from terrarium.app.kit.file_dialogs import reveal
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.layout.views import View, Views
-from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session

@@ -16,8 +16,7 @@ from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import Editor, make_editor
 from terrarium.app.kit.forms.slot_row import ROW_MARGIN
 from terrarium.app.kit.inputs import caption, choice, fill_choice, named
-from terrarium.app.kit.layout.advanced_settings import HasDetail
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import HasDetail, reveal
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import find_here, option_field

@@ -30,8 +30,8 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.text.code_field import CodeField
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
+from terrarium.app.kit.text.code_editor import CodeField
 from terrarium.app.kit.text.rich_text import RichText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session

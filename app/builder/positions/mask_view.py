@@ -13,7 +13,7 @@ from terrarium.app.kit.basics import column, group, label, plain_tip, row
 from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import caption, choice, fill_choice, named
 from terrarium.app.kit.layout.flow_layout import wrapping
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.figure import Figure
 from terrarium.models.architecture.mask_tables import MaskedText

@@ -15,7 +15,7 @@ from terrarium.app.kit.basics import EmptyState, button, column, row, set_enable
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.number_words import format_date

@@ -27,7 +27,7 @@ from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.painted_rows import PaintedRows
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure

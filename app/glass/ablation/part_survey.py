@@ -17,7 +17,7 @@ from terrarium.app.glass.ablation.sentences import format_effect
 from terrarium.app.glass.colour_scale import ColourScale
 from terrarium.app.glass.names import quoted
 from terrarium.app.kit.basics import label
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.heat_map import HeatMap
 from terrarium.app.plots.pictures import Axis, HeatPicture

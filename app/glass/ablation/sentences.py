@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from terrarium.app.glass.names import digits_for, format_least, format_rough, spoken
-from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.app.kit.setting_names.value_words import part_of_layer
 from terrarium.models.number_words import format_percent, format_prob, format_signed
 
 if TYPE_CHECKING:

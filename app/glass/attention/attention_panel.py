@@ -37,7 +37,7 @@ from terrarium.app.kit.basics import button, label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.app.kit.setting_names.value_words import part_of_layer
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.attention_pictures import Side, head_picture, short_names, side_of
 from terrarium.app.plots.pictures import Floats

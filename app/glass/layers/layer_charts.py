@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.names import quoted
 from terrarium.app.glass.tokens.token_chips import draw_mark
-from terrarium.app.kit.setting_names.site_words import PARTS
+from terrarium.app.kit.setting_names.value_words import PARTS
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.figure import Figure
 from terrarium.app.plots.pictures import Axis, Floats

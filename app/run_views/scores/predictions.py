@@ -25,8 +25,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.inputs import choice, fill_choice, grid, line_edit
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import RelayoutOnResize, WholeRows
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.scores.prediction_rows import (

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from terrarium.app.kit.basics import EmptyState, column, label, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
 from terrarium.app.plots.pictures import Floats

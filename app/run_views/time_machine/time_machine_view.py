@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QBoxLayout, QSizePolicy, QStackedWidget, QWidget
 
 from terrarium.app.kit.basics import EmptyState, column, frame, label, plain_tip, row, splitter
 from terrarium.app.kit.inputs import choice
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.shown_run import ShownRun

@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider

@@ -22,7 +22,7 @@ from terrarium.app.guide.window_state import (
     WindowState,
 )
 from terrarium.app.kit.setting_names.preset_words import known_parameters
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.evaluation.text_verdict import UNGROWN, verdict_of
 from terrarium.models.library.run_record import RunInfo

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from terrarium.app.kit.basics import EmptyState, column, frame, group, label, panes, set_role, stacked, titled_card
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs

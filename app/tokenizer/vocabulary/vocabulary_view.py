@@ -25,7 +25,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.inputs import choice, fill_choice, line_edit, named
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.session import Session

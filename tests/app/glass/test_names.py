@@ -16,7 +16,7 @@ from terrarium.app.glass.names import (
     text_of,
     token_names,
 )
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.models.number_words import format_signed
 
 

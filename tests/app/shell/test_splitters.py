@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.session.session import Session
 from terrarium.app.shell.splitters import remember_splitters, restore_splitters
 from tests.app.heard import Until

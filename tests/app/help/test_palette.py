@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terrarium.app.help.palette import PaletteEntry
-from terrarium.app.help.ranking import quality, rank
+from terrarium.app.help.palette import PaletteEntry, quality, rank
 
 
 def entries(*titles: str, find_by: str = "") -> list[PaletteEntry]:
