@@ -16,7 +16,7 @@ from terrarium.app.commands.common import UsageError, trusting, using_threads
 from terrarium.app.commands.options import Command, read_options
 from terrarium.app.commands.parser import make_parser
 from terrarium.app.worker.failures import describe
-from terrarium.models.custom_blocks.installed import find_installed_blocks
+from terrarium.models.custom_blocks.store import find_installed_blocks
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
 from terrarium.models.settings.extension_list import log_problems

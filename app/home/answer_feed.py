@@ -14,8 +14,7 @@ from terrarium.app.kit.inputs import choice, fill_choice, named
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.events import AccuracyMeasured, HeldOutAnswer
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KINDS, kind_title
 
 _NOT_YET = "Its first answer appears here in a moment."
 _NOTHING = "(no text)"

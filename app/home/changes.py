@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from terrarium.models.events import AccuracyMeasured
 from terrarium.models.number_words import format_percent
 from terrarium.models.tiny_world.lexicon import MEN, WOMEN
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KINDS, kind_title
 
 _NAMES = frozenset((*WOMEN, *MEN))
 _MARKUP = re.compile(r"<\|[a-z_]+\|>")

@@ -26,8 +26,7 @@ from terrarium.app.session.training_state import TrainingState
 from terrarium.models.evaluation.text_verdict import title_of
 from terrarium.models.events import KindAccuracy
 from terrarium.models.number_words import format_duration, format_percent
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, kind_title
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)

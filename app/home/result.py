@@ -28,8 +28,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.run_history import RunHistory
 from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
 from terrarium.models.number_words import format_of_100
-from terrarium.models.tiny_world.question_words import KIND_MEANINGS, kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KIND_MEANINGS, KINDS, kind_title
 
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."

@@ -16,7 +16,7 @@ from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.shell.own_blocks import OwnBlocks
-from terrarium.models.custom_blocks.installed import find_installed_blocks
+from terrarium.models.custom_blocks.store import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.number_words import capitalized, format_count

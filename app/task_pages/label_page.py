@@ -19,7 +19,7 @@ from terrarium.app.session.undo import Step
 from terrarium.app.task_pages.task_page import TaskPage, text_box
 from terrarium.app.task_pages.task_questions import Answered
 from terrarium.app.worker.background import LatestTask
-from terrarium.models.library.run_corrections import find_correction, read_corrections, set_correction
+from terrarium.models.library.run_notes import find_correction, read_corrections, set_correction
 from terrarium.models.number_words import format_count, format_prob, with_minus
 
 _MAX_BARS = 24

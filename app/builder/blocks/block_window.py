@@ -35,9 +35,8 @@ from terrarium.app.kit.text.code_editor import CodeField
 from terrarium.app.kit.text.rich_text import RichText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
-from terrarium.models.custom_blocks.store import is_allowed
+from terrarium.models.custom_blocks.store import find_installed_blocks, is_allowed
 from terrarium.models.number_words import format_compact, format_milliseconds
 from terrarium.models.settings.model_config import ModelConfig
 

@@ -8,7 +8,7 @@ import time
 from terrarium.app.chat.archive.message_tree import CandidateReplies, DrawnToken, Message
 from terrarium.app.session.second_models import BestOf
 from terrarium.models.alignment.best_of import RepliesRanked
-from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.chat.own_template import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.inference.reply import ReplyStarted
 

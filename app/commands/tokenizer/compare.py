@@ -14,7 +14,7 @@ from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.corpora.corpus import list_corpora
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.library.library import Library
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
 from terrarium.models.tokenizers import load_tokenizer, tokenizer_kind
 
 if TYPE_CHECKING:

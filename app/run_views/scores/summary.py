@@ -38,7 +38,7 @@ from terrarium.models.metrics.report import Score
 from terrarium.models.number_words import capitalized, format_count, format_percent, with_minus
 from terrarium.models.tasks.baselines import BASELINES
 from terrarium.models.tasks.stored_scores import StoredScores
-from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import kind_title
 
 _MAX_BASELINES = 3
 _MAX_LABELS = 40

@@ -22,7 +22,7 @@ from terrarium.app.worker.background import LatestTask, latest_progress
 from terrarium.app.worker.failures import Failure
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.events import Event, Phase, Progress
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
 from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
 from terrarium.models.tokenizers.text.text_measures import Figures
 

@@ -14,8 +14,7 @@ from terrarium.app.home.result_words import headline_words, short_question, sums
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy
-from terrarium.models.tiny_world.question_words import KIND_MEANINGS, KIND_TITLES
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KIND_MEANINGS, KIND_TITLES, KINDS
 from tests.app.home.script import STARTED, Script
 from tests.app.measured import measured
 

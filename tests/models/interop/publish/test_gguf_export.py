@@ -30,7 +30,7 @@ from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.tokenizer_options import TokenizerOptions
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.tokenizers import encode_text, train_tokenizer
 from terrarium.models.tokenizers.foreign.vocab_files import word_piece
 from tests.models.interop.support import drive

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrarium.models.alignment.best_of_curve import best_of_curve
+from terrarium.models.alignment.best_of import best_of_curve
 
 ROW = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), min_size=8, max_size=8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.chat.own_template import ReplyStripper
 
 
 @settings(max_examples=60, deadline=None)
