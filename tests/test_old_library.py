@@ -35,7 +35,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.library.trash import list_trash
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.runs.run_queue import RunQueue
-from terrarium.models.runs.sweep_result import compare_runs, sweep_infos
+from terrarium.models.runs.sweep import compare_runs, sweep_infos
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.tokenizers import load_tokenizer, read_about

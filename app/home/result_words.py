@@ -7,7 +7,7 @@ import statistics
 
 from terrarium.models.events import Evaluated, KindAccuracy
 from terrarium.models.number_words import format_count, format_of_100
-from terrarium.models.tiny_world.dialogues import SHARES
+from terrarium.models.tiny_world.corpus import SHARES
 from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _LONG = 150

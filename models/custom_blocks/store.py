@@ -24,8 +24,7 @@ from platformdirs import user_config_dir
 from terrarium.models.custom_blocks.manifest import MAX_BYTES, CustomBlock, decode_source, read_block, sha256_of
 from terrarium.models.extensions.registry import Found, installed, left_out, name_problem
 from terrarium.models.files.atomic import atomic_write_text, file_stamp, private_folder, read_json
-from terrarium.models.library.library import safe_name
-from terrarium.models.library.location import find_location
+from terrarium.models.library.library import find_location, safe_name
 from terrarium.models.settings.block_references import (
     BLOCK_SLOTS,
     NAME,

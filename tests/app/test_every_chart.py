@@ -35,7 +35,7 @@ from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBa
 from terrarium.app.tokenizer.compare.metrics import Metric
 from terrarium.app.tokenizer.making.growth_chart import GrowthChart
 from terrarium.models.events import AlignMetrics, VocabularyGrowth
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures
 from tests.app.charts import assert_abilities
 from tests.app.measured import measured
 from tests.app.run_views.curves.runs import history

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from terrarium.app.builder.blocks.block_window import BlockWindow
-from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
 from terrarium.app.builder.blocks.contracts import TITLES
 from terrarium.app.kit.basics import button, clear, column, group, label, plain_tip, row, show_words
 from terrarium.app.kit.forms.config_form import ConfigForm
@@ -23,7 +22,7 @@ from terrarium.app.session.blocks import find_here, option_field
 from terrarium.app.session.session import Session
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.store import block_problems, is_allowed
-from terrarium.models.settings.block_references import BLOCK_SLOTS, block_in, options_in
+from terrarium.models.settings.block_references import BLOCK_SLOTS, block_in, options_in, written_options
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
@@ -58,7 +57,7 @@ class BlockEditing(QObject):
 
     @Slot(object)
     def _on_placed(self, block: CustomBlock) -> None:
-        self._form.apply(placed(self._form.config, block.slot, block))
+        self._form.apply(_placed(self._form.config, block.slot, block))
 
 
 class _BlockSection(Section):
@@ -173,7 +172,7 @@ class _PlaceRow(QWidget):
             if problem.slot == BLOCK_SLOTS[self.place]:
                 sentence = problem.sentence
         block = self._block
-        if block is not None and not sentence and needs_no_positions(config, block):
+        if block is not None and not sentence and _needs_no_positions(config, block):
             title = scheme_of(config).title
             sentence = f"This block does not take positions, so {title} has no effect: choose learned ones, or none."
         asks = block is not None and not is_allowed(block)
@@ -227,9 +226,66 @@ class _PlaceRow(QWidget):
         chosen = self._choices[index]
         if chosen is None and index:  # the design's own, whose text is not in the library
             return
-        self.changes_requested.emit(placed(self._config, self.place, chosen))
+        self.changes_requested.emit(_placed(self._config, self.place, chosen))
 
     def _on_option(self) -> None:
         assert self._block is not None
         values = {name: editor.read() for name, editor in self.editors.items()}
-        self.changes_requested.emit(set_options(self._config, self.place, self._block, values))
+        self.changes_requested.emit(_set_options(self._config, self.place, self._block, values))
+
+
+_PLAIN = "learned"
+"""The position scheme for designs whose attention takes no positions, or that have lost their position block."""
+
+
+def _placed(config: ModelConfig, place: str, block: CustomBlock | None) -> dict[str, Any]:
+    """Return the changes that put a block into a place, None: the built-in part, with what they make necessary.
+
+    Options that the design has for the place stay if they are among the block's.
+    """
+    changes: dict[str, Any] = {BLOCK_SLOTS[place]: "" if block is None else str(block.reference)}
+    kept = {} if block is None else _acceptable(block, options_in(config, place))
+    changes["block_options"] = _with_options(config, place, kept)
+    if place == "position":
+        if block is not None:
+            changes["position"] = "none"
+        elif config.position_block:
+            changes["position"] = _PLAIN
+    if block is not None and config.looks_back:
+        changes["lookback"] = 0
+    if block is not None and place == "feed_forward" and config.n_expert:
+        changes["n_expert"] = 0
+    if block is not None and _needs_no_positions(config, block):
+        changes |= {"position_block": "", "position": _PLAIN}
+        if config.position_block:
+            changes["block_options"] = tuple(o for o in changes["block_options"] if not o.startswith("position."))
+    return changes
+
+
+def _set_options(config: ModelConfig, place: str, block: CustomBlock, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the change that gives a place's block these values; those that are its defaults are left out."""
+    written = {name: str(value) for name, value in values.items() if value != block.options[name].default}
+    return {"block_options": _with_options(config, place, {name: text for name, text in written.items() if text})}
+
+
+def _needs_no_positions(config: ModelConfig, block: CustomBlock) -> bool:
+    """Return whether the design's positions would have no effect on this block of attention."""
+    takes_none = block.slot == "attention" and not block.takes_positions
+    return takes_none and scheme_of(config).applied_to in ("queries", "scores")
+
+
+def _with_options(config: ModelConfig, place: str, options: Mapping[str, str]) -> tuple[str, ...]:
+    others = {other: options_in(config, other) for other in BLOCK_SLOTS if other != place}
+    return written_options({**others, place: options})
+
+
+def _acceptable(block: CustomBlock, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that a block has, with values that it takes."""
+    kept = {}
+    for name, text in given.items():
+        try:
+            block.values({name: text})
+        except ValueError:
+            continue
+        kept[name] = text
+    return kept

@@ -19,8 +19,7 @@ from terrarium.models.tokenizers import load_tokenizer, tokenizer_kind
 
 if TYPE_CHECKING:
     from terrarium.models.settings.model_config import ModelConfig
-    from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader
-    from terrarium.models.tokenizers.text.text_measures import Figures
+    from terrarium.models.tokenizers.text.compare import Figures, MeasuredPart, TextLoader
 
 BUILT_IN = ("tiny-world", "stdlib")
 """Corpora that are generated on first use."""
@@ -47,8 +46,7 @@ class Compare(Command):
 
     def run(self) -> None:
         """Print the tables, or one JSON object."""
-        from terrarium.models.tokenizers.text.compare import compare
-        from terrarium.models.tokenizers.text.text_measures import Figures
+        from terrarium.models.tokenizers.text.compare import Figures, compare
 
         library = Library()
         sources = self._sources(library)

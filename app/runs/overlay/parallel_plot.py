@@ -14,7 +14,7 @@ from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.figure import Figure
 from terrarium.app.runs.overlay.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
-from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.runs.sweep import SweepRun
 
 _NEAR = 8.0
 """Pixels within which the pointer hits a line."""

@@ -20,7 +20,7 @@ from terrarium.app.runs.overlay.run_comparer import RunComparer
 from terrarium.app.session.session import Session
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_count
-from terrarium.models.runs.sweep_result import SweepRun, compare_runs
+from terrarium.models.runs.sweep import SweepRun, compare_runs
 
 _TIP = "The best first. Enter or a double click opens a run."
 

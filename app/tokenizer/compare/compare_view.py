@@ -25,8 +25,7 @@ from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, T
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.models.library.library import TokenizerInfo
-from terrarium.models.tokenizers.text.compare import model_cost
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, model_cost
 
 _SLOW = 20_000
 """Texts of more characters show “Encoding…”."""

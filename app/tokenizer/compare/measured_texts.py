@@ -23,8 +23,7 @@ from terrarium.app.worker.failures import Failure
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
-from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, MeasuredPart, TextLoader, compare
 
 _Part = str | CorpusChoice
 """A language, or a corpus."""

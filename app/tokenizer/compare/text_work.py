@@ -12,8 +12,7 @@ from terrarium.models.events import Event, Progress
 from terrarium.models.library.library import Library
 from terrarium.models.tokenizers import load_tokenizer
 from terrarium.models.tokenizers.codec import replace_surrogates
-from terrarium.models.tokenizers.text.compare import measure
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, measure
 from terrarium.models.tokenizers.token_bytes import special_ids
 
 if TYPE_CHECKING:

@@ -208,7 +208,7 @@ def test_another_folder_for_the_library(
     window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: ThemeProvider
 ) -> None:
     monkeypatch.delenv("TERRARIUM_HOME")
-    monkeypatch.setattr("terrarium.models.library.location.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    monkeypatch.setattr("terrarium.models.library.library.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     (tmp_path / "new").mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "new"))
     window.show_preferences()

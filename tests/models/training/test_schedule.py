@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from terrarium.models.settings.run_spec import TrainConfig
-from terrarium.models.training.proposal.intervals import lengthened, proposed_intervals, round_number
-from terrarium.models.training.schedule import times_due
+from terrarium.models.training.schedule import lengthened, proposed_intervals, round_number, times_due
 
 
 @pytest.mark.parametrize("steps", [1, 7, 22, 30, 108, 150, 220, 999, 1000, 12_345, 1_000_000])
