@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from terrarium.app.commands.common import UsageError, trusting, using_threads
 from terrarium.app.commands.options import Command, read_options
 from terrarium.app.commands.parser import make_parser
+from terrarium.app.session.routes import SCHEME
 from terrarium.app.worker.failures import describe
 from terrarium.models.custom_blocks.store import find_installed_blocks
 from terrarium.models.library.library import Library, find_location
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run Terrarium and return the exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) == 1 and arguments[0].lower().startswith(f"{SCHEME}://"):  # as after a click on a link
+        arguments = ["open", *arguments]
     _use_utf8()
     try:
         args = make_parser(arguments).parse_args(arguments)

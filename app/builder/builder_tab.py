@@ -24,6 +24,7 @@ from terrarium.app.kit.layout.views import Side
 from terrarium.app.kit.setting_names.preset_words import design_title, same_preset
 from terrarium.app.kit.setting_names.slot_words import changed_slots, describe_changes, zero_text
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
 from terrarium.models.settings.block_references import BLOCK_SLOTS
@@ -393,7 +394,7 @@ class BuilderTab(QWidget):
     def _on_train(self) -> None:
         self._commit()
         if not self.form.problem:
-            self._session.tab_requested.emit("training")
+            self._session.go(ShowPlace("training"))
 
     def _on_train_twin(self) -> None:
         self._commit()

@@ -15,6 +15,7 @@ from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, named
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.setting_names.slot_words import changed_slots, format_slot, label_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import ShowComparison
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.job import BACKGROUND, INTERACTIVE, Job
@@ -214,7 +215,7 @@ class TwinDialog(Dialog):
         if starts:
             session.queue.start()
         self.accept()
-        session.sweep_requested.emit(tag)
+        session.go(ShowComparison(tag))
 
 
 def _describe(found: TwinProposal) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
@@ -23,7 +25,7 @@ from terrarium.app.chat.settings.sampling_panel import SamplingPanel
 from terrarium.app.chat.settings.sampling_presets import SamplingPresets
 from terrarium.app.chat.settings.weights_panel import WeightsPanel
 from terrarium.app.chat.side import FIRST_VIEW, ChatSide
-from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.focus import Focus, Head
 from terrarium.app.glass.tokens.colours import DRAFT, NO_COLOURS
 from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.basics import button, column, frame, group, row, splitter
@@ -140,7 +142,6 @@ class ChatTab(QWidget):
         self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest[0]))
         self.page.model_requested.connect(self._on_model_picked)
         self.page.pointer_left.connect(self._open_glass)
-        self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(conversation.set_prompting)
         for signal in (self.prompting.changed, self.draft.changed, self.best_of.changed, conversation.chat_changed):
             signal.connect(self.side.refresh_settings)
@@ -150,7 +151,6 @@ class ChatTab(QWidget):
         self.side.view_changed.connect(self._on_side_view)
         self.focus.text_changed.connect(self._open_glass)
         self.side.folded_changed.connect(self._on_folded)
-        self.side.place_requested.connect(self._on_place)
         self.page.legend.chosen.connect(self.replies.set_quantity)
         self.page.legend.picked.connect(lambda key: session.remembered.set(_COLOURS, key))
         session.detail.changed.connect(self._show_colours)
@@ -298,18 +298,6 @@ class ChatTab(QWidget):
         self._show_sides()
 
     @Slot(str)
-    def _on_place(self, name: str) -> None:
-        """Go to a mode of this tab or to another tab, as a panel requested."""
-        session = self._session
-        if name in self.modes.names:
-            self.modes.show_view(name)
-            return
-        own = session.runs.tokenizer_name(session.chat.model.run_id) if session.chat.model is not None else ""
-        if name == "tokenizer" and own:
-            session.tokenizers.choose(own)
-        session.tab_requested.emit(name)
-
-    @Slot(str)
     def _on_mode(self, name: str) -> None:
         self.setFocusProxy(self.modes.pages.page(name))  # so that typing goes into the page in view
         self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not the compared ones
@@ -391,13 +379,26 @@ class ChatTab(QWidget):
         self.modes.show_view("pairs")
         self.modes.view("pairs").ask_pronoun_models()
 
-    def look_inside(self, run_id: str) -> None:
-        """Show the glass box for a reply of this run, whose model is open or loading.
+    @property
+    def head_in_view(self) -> tuple[int | None, int | None]:
+        """The layer and head, counted from 1, that the attention panel shows; None for none."""
+        head = self.focus.head
+        layer = re.search(r"blocks\.(\d+)\.", head.site) if head is not None else None
+        return (None, None) if head is None or layer is None else (int(layer[1]) + 1, head.head + 1)
 
-        If the conversation has no reply of this run, send a first prompt in a new chat as soon as the model is ready.
+    def look_inside(self, run_id: str, panel: str = "next", text: str = "", head: Head | None = None) -> None:
+        """Show a panel of the glass box, "" for none, for a reply of this run, whose model is open or loading.
+
+        `text` is written into the message field. Without it, and if the conversation has no reply of this run, a first
+        prompt is sent in a new chat as soon as the model is ready.
         """
-        self.modes.show_view("chat")
-        self.side.show_view("next")
+        if panel:
+            self.side.unfold(panel)
+        if head is not None:
+            self.focus.choose_head(head)
+        if text:
+            self.page.composer.field.setPlainText(text)
+            return
         made = [message.generation for message in self.conversation.shown if message.generation is not None]
         self._asks_first = not any(generation.run_id == run_id for generation in made)
         if self._asks_first and self.conversation.chat.messages:

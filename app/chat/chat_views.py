@@ -101,13 +101,11 @@ class ChatModes(Views):
         self.keep_simple(session.detail, ("chat", _CODE, *_FIRST.values()))
         self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
-        session.examples.asked.connect(self._show_example)
-        session.chat.changed.connect(self._show_example)
+        session.chat.changed.connect(self.show_example)
         session.chat.changed.connect(self._show_requested)
-        session.preferences.judging_requested.connect(self._show_judging)
         self.show_view("chat")
         self._offer()
-        self._show_example()
+        self.show_example()
         self._show_requested()
 
     @Slot()
@@ -139,7 +137,7 @@ class ChatModes(Views):
             self.show_view(_first_view(model))
 
     @Slot()
-    def _show_example(self) -> None:
+    def show_example(self) -> None:
         """Show the dataset row that was requested for the open model, on the page for its task.
 
         Wait until the model is ready: pages discard requests before that.
@@ -159,9 +157,16 @@ class ChatModes(Views):
         page.show_example(row)
         self.example_shown.emit()
 
-    @Slot(object, object)
-    def _show_judging(self, first: Candidate, second: Candidate) -> None:
-        """Show the page for judging replies of two models; the open model does not matter."""
+    @property
+    def is_about_model(self) -> bool:
+        """Whether the main view of the open model is shown."""
+        model = self._session.chat.model
+        return model is not None and self.current == _first_view(model)
+
+    def judge(self, first: Candidate, second: Candidate) -> None:
+        """Judge replies of two models on their page, the same one twice for two replies of one model; the open model
+        does not matter.
+        """
         self.show_view("prefer")
         page: Any = self.pages.page("prefer")
         page.compare(first, second)

@@ -13,6 +13,7 @@ from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
 from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import LIVE, ChatModel
+from terrarium.app.session.routes import DoToRun
 from terrarium.app.session.session import Session
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.library.library import RunInfo
@@ -134,7 +135,7 @@ class ModelBar(QWidget):
     def _ask(self, name: str) -> None:
         model = self._session.chat.model
         if model is not None:
-            self._session.run_action_requested.emit(model.run_id, name)
+            self._session.go(DoToRun(model.run_id, name))
 
 
 def _describe_model(model: ChatModel) -> str:

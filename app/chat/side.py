@@ -39,11 +39,9 @@ class ChatSide(Views):
 
     Signals:
         folded_changed(bool): the user has folded (True) or unfolded the side.
-        place_requested(str): a panel links to “embeddings” or “tokenizer”, which are elsewhere.
     """
 
     folded_changed = Signal(bool)
-    place_requested = Signal(str)
 
     def __init__(
         self,
@@ -84,6 +82,12 @@ class ChatSide(Views):
     def is_folded(self) -> bool:
         """Whether the side is folded."""
         return self._is_folded
+
+    def unfold(self, name: str) -> None:
+        """Show a view, unfolding the side as the user would."""
+        self.show_view(name)
+        if self._is_folded:
+            self._on_fold()
 
     def set_folded(self, folded: bool) -> None:
         """Update the button and the rail to the folded state; the parent hides the side itself."""
@@ -150,12 +154,4 @@ class ChatSide(Views):
         made.set_sampling(self._sampling.config)
         self._sampling.changed.connect(lambda: made.set_sampling(self._sampling.config))
         made.sampling_changed.connect(self._sampling.use)
-        made.place_requested.connect(self._on_place)
         return made
-
-    @Slot(str)
-    def _on_place(self, name: str) -> None:
-        if name in self.names:
-            self.show_view(name)
-        else:
-            self.place_requested.emit(name)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrarium.app.commands.options import add_command
+from terrarium.app.session.routes import SCHEME
 from terrarium.models.runs.run_file.contents import SUFFIX
 
 COMMANDS = {
+    "open": "open:Open",
     "quickstart": "quickstart:Quickstart",
     "pronouns": "pronouns:Pronouns",
     "task": "task:Task",
@@ -56,7 +58,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="terrarium",
         description="Grow a small language model behind glass. Without a command, the window opens; with the name of a "
-        f"{SUFFIX} file, it opens the run in it.",
+        f"{SUFFIX} file, it opens the run in it; with a {SCHEME}:// link, the page there.",
     )
     if len(arguments) == 1 and arguments[0].lower().endswith(SUFFIX):  # as after a double click on it
         parser.set_defaults(command=None)

@@ -30,6 +30,7 @@ from terrarium.app.kit.layout.relayout import RelayoutOnResize, WholeRows
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pairs_view import PairsView
+from terrarium.app.session.routes import NewRun
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.corpora.datasets import DatasetInfo
@@ -59,7 +60,7 @@ class DatasetView(QWidget):
         self.train = button(
             "Train on it",
             theme,
-            lambda: session.datasets.run_requested.emit(session.datasets.sha),
+            lambda: session.go(NewRun(dataset=session.datasets.sha)),
             icon="play",
             role="primary",
             tip="Set up a run that learns this",

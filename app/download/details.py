@@ -30,6 +30,7 @@ from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import use_words
 from terrarium.app.session.device_memory import budget, check_fit
+from terrarium.app.session.routes import DoToRun, OpenModel
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
@@ -54,13 +55,11 @@ class ModelCard(QFrame):
     """The chosen model.
 
     Signals:
-        inside_requested(run_id): inspect a model of the library.
         import_requested(path, name): open a model of another program.
         other_requested(id): show this model of the short list instead.
         disk_requested(): show what is on this computer.
     """
 
-    inside_requested = Signal(str)
     import_requested = Signal(object, str)
     other_requested = Signal(str)
     disk_requested = Signal()
@@ -143,19 +142,19 @@ class ModelCard(QFrame):
         """Create the banner of a model that is in the library."""
         theme = self._theme
         self.chat = button(
-            "Chat", theme, lambda: self._session.use_model(self.run_id), icon="chat-circle", role="primary"
+            "Chat", theme, lambda: self._session.go(OpenModel(self.run_id)), icon="chat-circle", role="primary"
         )
         self.tune = button(
             "Fine-tune…",
             theme,
-            lambda: self._session.run_action_requested.emit(self.run_id, "tune"),
+            lambda: self._session.go(DoToRun(self.run_id, "tune")),
             icon="graduation-cap",
             tip="Train it on your own text or rows",
         )
         self.inside = button(
             "Look inside",
             theme,
-            lambda: self.inside_requested.emit(self.run_id),
+            lambda: self._session.go(OpenModel(self.run_id, "next")),
             icon="magnifying-glass-plus",
             tip="Open it with the glass box beside",
         )

@@ -22,11 +22,9 @@ class GlassPanel(QWidget):
 
     Signals:
         sampling_changed(config): settings of the sampling were changed here.
-        place_requested(str): the user wants another panel, or “embeddings” or “tokenizer”, which are elsewhere.
     """
 
     sampling_changed = Signal(object)
-    place_requested = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)

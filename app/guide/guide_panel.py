@@ -24,6 +24,7 @@ from terrarium.app.kit.chart_export import write_png
 from terrarium.app.kit.file_dialogs import ask_save_path
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Go
 from terrarium.app.worker.notices import Notices
 
 _FIGURE_SPACE = "\N{FIGURE SPACE}"
@@ -36,17 +37,16 @@ class GuidePanel(QFrame):
 
     Signals:
         closed(): the user has closed the panel.
-        quickstart_requested(): train the model that a chapter needs.
     """
 
     closed = Signal()
-    quickstart_requested = Signal()
 
     def __init__(
         self,
         guide: Guide,
         problems: Sequence[str],
         notices: Notices,
+        go: Go,
         theme: ThemeProvider,
         parent: QWidget | None = None,
     ) -> None:
@@ -55,8 +55,7 @@ class GuidePanel(QFrame):
         self.setProperty("role", "card")
         self.setAccessibleName("Guide")
         self.list = ChapterList(guide, problems, theme)
-        self.step = StepPage(guide, theme)
-        self.step.quickstart_requested.connect(self.quickstart_requested)
+        self.step = StepPage(guide, go, theme)
         self.step.next.clicked.connect(self._on_next)
         self.result = ResultPage(guide, notices, theme)
         self._pages = stacked(self.list, self.step, self.result)

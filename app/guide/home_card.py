@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from functools import partial
+
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QWidget
 
 from terrarium.app.guide.guide import Guide
@@ -11,27 +13,22 @@ from terrarium.app.guide.missions_list import MissionsList
 from terrarium.app.kit.basics import button, column, headed, label, row
 from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Go, ShowGuide
 
 _WIDE = 640
 """The minimum width in pixels at which the missions are beside the guide, at the usual text size."""
 
 
 class GuideCard(QFrame):
-    """Starts or resumes the guide, with the missions beside it.
+    """Starts or resumes the guide, with the missions beside it."""
 
-    Signals:
-        guide_requested(): show all chapters.
-    """
-
-    guide_requested = Signal()
-
-    def __init__(self, guide: Guide, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, guide: Guide, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._guide, self._theme = guide, theme
         self.setProperty("role", "card")
         self.about = label("", "muted", wrap=True)
         self.go_on = button("", theme, self._on_go_on, icon="compass", role="primary")
-        self.all = button("All chapters", theme, self.guide_requested.emit, role="link")
+        self.all = button("All chapters", theme, partial(go, ShowGuide()), role="link")
         self.count = label("", "caption")
         self.missions = MissionsList(guide, theme)
         left = column(headed("The guide", role="heading"), self.about, row(self.go_on, self.all, None), None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from PySide6.QtCore import Qt, QUrl, Signal, Slot
+from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -34,18 +35,13 @@ from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Go, StartQuickStart
 
 
 class StepPage(QWidget):
-    """One step: prose, a prediction, the instruction, whether it is complete, a hint and the background.
+    """One step: prose, a prediction, the instruction, whether it is complete, a hint and the background."""
 
-    Signals:
-        quickstart_requested(): train the model that the chapter needs.
-    """
-
-    quickstart_requested = Signal()
-
-    def __init__(self, guide: Guide, theme: ThemeProvider) -> None:
+    def __init__(self, guide: Guide, go: Go, theme: ThemeProvider) -> None:
         super().__init__()
         self._guide, self._theme = guide, theme
         self._shown: tuple[str, int] | None = None
@@ -54,7 +50,7 @@ class StepPage(QWidget):
         self.title = label("", "heading", wrap=True)
         self.prose = _markdown_label()
         self._missing_words = label("", wrap=True)
-        self._grow = button("Quick start", theme, self.quickstart_requested.emit, icon="mdi6.sprout", role="primary")
+        self._grow = button("Quick start", theme, partial(go, StartQuickStart()), icon="mdi6.sprout", role="primary")
         self.missing = frame("banner", self._missing_words, self._grow)
         self.prediction = PredictionBox(guide)
         self.set_up = button("Set it up for me", theme, guide.set_up, icon="magic-wand", role="primary")

@@ -40,8 +40,8 @@ _IN_OTHERS = 10
 class PaletteEntry:
     """An action that the palette offers.
 
-    key: an id that is the same at each launch. where: its menu, tab or list. keys: its shortcut in the platform's
-    notation. find_by: additional search terms.
+    key: an id that is the same at each launch, "" if the entry is not to be remembered. where: its menu, tab or list.
+    keys: its shortcut in the platform's notation. find_by: additional search terms.
     """
 
     key: str
@@ -73,10 +73,18 @@ class Palette(QFrame):
     used = Signal(object)
 
     def __init__(
-        self, sources: Sequence[PaletteSource], theme: ThemeProvider, window: QWidget, recent: Sequence[str] = ()
+        self,
+        sources: Sequence[PaletteSource],
+        theme: ThemeProvider,
+        window: QWidget,
+        recent: Sequence[str] = (),
+        *,
+        link: Callable[[str], PaletteEntry | None] = lambda typed: None,
     ) -> None:
+        """link: the entry for what was typed, if that is a link."""
         super().__init__(window)
         self._sources, self._theme, self._recent = sources, theme, list(recent)[:MAX_RECENT]
+        self._link = link
         self._entries: list[PaletteEntry] = []
         self._shown: list[PaletteEntry] = []
         self._came_from: QWidget | None = None
@@ -85,7 +93,7 @@ class Palette(QFrame):
         shadow.setBlurRadius(32)
         shadow.setOffset(0, 6)
         self.setGraphicsEffect(shadow)
-        hint = "Find anything: actions, views, settings, runs, designs, terms"
+        hint = "Find anything: actions, views, settings, runs, designs, terms; or paste a link"
         self.field = line_edit("Find anything", placeholder=hint)
         self.field.textChanged.connect(self._on_typed)
         self.field.installEventFilter(self)
@@ -143,8 +151,9 @@ class Palette(QFrame):
 
     @Slot(str)
     def _on_typed(self, query: str) -> None:
+        link = self._link(query)
         found = rank(query, self._entries, self._recent)[:MAX_SHOWN]
-        self._shown = [self._entries[i] for i in found]
+        self._shown = [link] if link is not None else [self._entries[i] for i in found]
         self.list.clear()
         for entry in self._shown:
             item = QListWidgetItem(entry.title)
@@ -160,7 +169,8 @@ class Palette(QFrame):
         if not 0 <= row < len(self._shown):
             return
         entry = self._shown[row]
-        self._recent = [entry.key, *(key for key in self._recent if key != entry.key)][:MAX_RECENT]
+        if entry.key:
+            self._recent = [entry.key, *(key for key in self._recent if key != entry.key)][:MAX_RECENT]
         self.dismiss()
         self.used.emit(list(self._recent))
         entry.do()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
@@ -10,11 +11,19 @@ from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel
 from terrarium.app.home.library_overview import LibraryOverview, read_overview
 from terrarium.app.home.model_rows import ModelRows
 from terrarium.app.home.next_step import (
+    CHAT,
+    LEARN_TASK,
     LEARNING,
+    LONGER,
+    NEW_RUN,
     OPEN_QUEUE,
+    OPEN_TEXT,
     PREPARING,
-    REMOVE,
+    QUICK_START,
+    RESUME,
     RETRY,
+    SHOW,
+    TIME_MACHINE,
     LibraryFacts,
     NamedRun,
     NextStep,
@@ -27,6 +36,18 @@ from terrarium.app.kit.layout.advanced_settings import reveal
 from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import (
+    ChooseTexts,
+    DoToRun,
+    OpenModel,
+    Route,
+    ShowGuide,
+    ShowPlace,
+    ShowRun,
+    ShowRunning,
+    StartQuickStart,
+    TryPronouns,
+)
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 
@@ -44,26 +65,10 @@ class Home(QWidget):
     """The home page: the quick start in the middle while the library is empty, later the models and a next step.
 
     Signals:
-        quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
-        pronouns_requested()
-        running_requested(): show the current training or the queue.
-        step_requested(step): perform a NextStep.
-        chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open the chat with a model, its time
-            machine, or its run.
-        For text files, a tokenizer and a design, see the signals of `cards`.
+        remove_requested(id): take an item out of the queue.
     """
 
-    quickstart_requested = Signal()
-    guide_requested = Signal()
-    recipes_requested = Signal()
-    models_requested = Signal()
-    runs_requested = Signal()
-    pronouns_requested = Signal()
-    running_requested = Signal()
-    step_requested = Signal(object)
-    chat_requested = Signal(str)
-    machine_requested = Signal(str)
-    run_requested = Signal(str)
+    remove_requested = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -77,8 +82,8 @@ class Home(QWidget):
         self._reading = LatestTask(self)
         self._reading.done.connect(self._on_read)
         self._reading.failed.connect(session.notices.fail)
-        self.cards = StartCards(theme)
-        self.models = ModelRows(theme)
+        self.cards = StartCards(session.go, theme)
+        self.models = ModelRows(session.go, theme)
         self.running = RunningCard(session, theme)
         self._build()
         self._connect()
@@ -87,11 +92,11 @@ class Home(QWidget):
         self._show_training()
 
     def _build(self) -> None:
-        theme = self._theme
+        theme, go = self._theme, self._session.go
         self.quickstart = button(
             "Quick start",
             theme,
-            self.quickstart_requested.emit,
+            partial(go, StartQuickStart()),
             icon="mdi6.sprout",
             role="hero",
             tip="Data, tokenizer, training, chat",
@@ -101,7 +106,7 @@ class Home(QWidget):
         self.another = button(
             f"Grow another {_BY_QUICK_START}",
             theme,
-            self.quickstart_requested.emit,
+            partial(go, StartQuickStart()),
             icon="mdi6.sprout",
             role="link",
             tip="A new small world, and a new model of it",
@@ -109,7 +114,7 @@ class Home(QWidget):
         self.guide = button(
             "Follow the guide, chapter by chapter",
             theme,
-            self.guide_requested.emit,
+            partial(go, ShowGuide()),
             icon="compass",
             role="link",
             tip="How language models work, done step by step in this window",
@@ -117,7 +122,7 @@ class Home(QWidget):
         self.learn = button(
             "Learn a task: moods, names, translation, code…",
             theme,
-            self.recipes_requested.emit,
+            partial(go, ShowPlace("training/recipes")),
             icon="graduation-cap",
             role="link",
             tip="A small model learns it in a few minutes, and is scored beside simple rules",
@@ -125,7 +130,7 @@ class Home(QWidget):
         self.published = button(
             "Download a model, or open one from the disk",
             theme,
-            self.models_requested.emit,
+            partial(go, ShowPlace("models")),
             icon="cloud-arrow-down",
             role="link",
             tip="Small models that run here: chat with them, fine-tune them, look inside",
@@ -133,12 +138,14 @@ class Home(QWidget):
         self.pronouns = button(
             "What does “it” refer to?",
             theme,
-            self.pronouns_requested.emit,
+            partial(go, TryPronouns()),
             icon="arrows-left-right",
             role="link",
             tip="Two sentences that differ in one word, and two models that point at the noun",
         )
-        self.earlier = button("Open earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
+        self.earlier = button(
+            "Open earlier runs", theme, partial(go, ShowPlace("training")), icon="chart-line", role="link"
+        )
         self._hero, self._next = self._make_hero(), self._make_next()
         self._missions_place = column(spacing=0)
         self._more = label("Start something new", "subheading")
@@ -221,18 +228,11 @@ class Home(QWidget):
         return frame("banner", *contents, horizontal=True, grows=self.next_sentence)
 
     def _connect(self) -> None:
-        session, models = self._session, self.models
+        session = self._session
         session.runs.changed.connect(self._on_runs_changed)
         session.training.changed.connect(self._show_training)
         session.queue.changed.connect(self._show_step)
         self._theme.theme_changed.connect(self._fit)
-        self.running.show_requested.connect(self.running_requested)
-        models.chat_requested.connect(self.chat_requested)
-        models.machine_requested.connect(self.machine_requested)
-        models.run_requested.connect(self.run_requested)
-        models.action_requested.connect(session.run_action_requested)
-        models.pronouns_requested.connect(self.pronouns_requested)
-        models.all_requested.connect(self.runs_requested)
 
     @property
     def busy(self) -> bool:
@@ -383,10 +383,29 @@ class Home(QWidget):
 
     def _on_remove(self) -> None:
         if self._step is not None:
-            self.step_requested.emit(dataclasses.replace(self._step, action=REMOVE))
+            self.remove_requested.emit(self._step.run_id)
 
     def _on_step(self) -> None:
-        self.step_requested.emit(self._step)
+        step, queue = self._step, self._session.queue
+        if step is None:
+            return
+        if step.action == RETRY:
+            if queue.retry(step.run_id):
+                queue.start()
+            return
+        routes: Mapping[str, Route] = {
+            QUICK_START: StartQuickStart(),
+            SHOW: ShowRunning(),
+            CHAT: OpenModel(step.run_id),
+            TIME_MACHINE: ShowRun(step.run_id, "machine"),
+            RESUME: DoToRun(step.run_id, "resume"),
+            OPEN_QUEUE: ShowRunning(),
+            OPEN_TEXT: ChooseTexts(),
+            LEARN_TASK: ShowPlace("training/recipes"),
+            NEW_RUN: ShowPlace("training/new"),
+            LONGER: DoToRun(step.run_id, "longer"),
+        }
+        self._session.go(routes[step.action])
 
     @Slot()
     def _fit(self) -> None:

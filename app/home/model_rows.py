@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.home.library_overview import MAX_SHOWN, ModelSummary
 from terrarium.app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import DoToRun, Go, OpenModel, Route, ShowPlace, ShowRun
 from terrarium.models.number_words import format_count
 
 _TIP_OF_LONGER = "Continue from where its training ended, with the same data"
@@ -18,27 +19,13 @@ _TIP_OF_TUNE = "A new run that starts from its weights and learns other data"
 
 
 class ModelRows(QFrame):
-    """A card with a row for each model.
+    """A card with a row for each model, whose buttons `go` to it."""
 
-    Signals:
-        chat_requested(run_id), machine_requested(run_id), run_requested(run_id)
-        action_requested(run_id, name): perform an action on its run (app.runs.run_actions).
-        pronouns_requested(): try a model that resolves what “it” refers to.
-        all_requested(): show all models.
-    """
-
-    chat_requested = Signal(str)
-    machine_requested = Signal(str)
-    run_requested = Signal(str)
-    action_requested = Signal(str, str)
-    pronouns_requested = Signal()
-    all_requested = Signal()
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
-        self.rows = [ModelRow(theme, self) for _ in range(MAX_SHOWN)]
-        self.all = button("", theme, self.all_requested.emit, icon="chart-line", role="link")
+        self.rows = [ModelRow(go, theme) for _ in range(MAX_SHOWN)]
+        self.all = button("", theme, partial(go, ShowPlace("training")), icon="chart-line", role="link")
         self._empty = label("Reading your library…", "muted")
         head = headed("What you have grown", self.all, explained=self)
         margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
@@ -59,30 +46,40 @@ class ModelRows(QFrame):
 class ModelRow(QWidget):
     """A model: its name, a description of its quality and age, and buttons."""
 
-    def __init__(self, theme: ThemeProvider, rows: ModelRows) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider) -> None:
         super().__init__()
-        self._rows = rows
+        self._go = go
         self._model: ModelSummary | None = None
         self.name, self.facts = ElidedLabel(), ElidedLabel()
         set_role(self.name, "subheading")
         set_role(self.facts, "caption")
-        self.chat = button("Chat", theme, self._on_chat, icon="chat-circle")
+        self.chat = button("Chat", theme, lambda: self._go_to(OpenModel), icon="chat-circle")
         self.machine = button(
             "Time machine",
             theme,
-            lambda: self._emit(rows.machine_requested),
+            lambda: self._go_to(lambda run_id: ShowRun(run_id, "machine")),
             icon="clock-counter-clockwise",
             role="quiet",
             tip="Watch it learn again: what it wrote at every step",
         )
         self.run = button(
-            "Open run", theme, lambda: self._emit(rows.run_requested), icon="chart-line", role="quiet", tip="Its curves"
+            "Open run", theme, lambda: self._go_to(ShowRun), icon="chart-line", role="quiet", tip="Its curves"
         )
         self.longer = button(
-            "Train longer…", theme, lambda: self._ask("longer"), icon="fast-forward", role="quiet", tip=_TIP_OF_LONGER
+            "Train longer…",
+            theme,
+            lambda: self._go_to(lambda run_id: DoToRun(run_id, "longer")),
+            icon="fast-forward",
+            role="quiet",
+            tip=_TIP_OF_LONGER,
         )
         self.tune = button(
-            "Fine-tune…", theme, lambda: self._ask("tune"), icon="graduation-cap", role="quiet", tip=_TIP_OF_TUNE
+            "Fine-tune…",
+            theme,
+            lambda: self._go_to(lambda run_id: DoToRun(run_id, "tune")),
+            icon="graduation-cap",
+            role="quiet",
+            tip=_TIP_OF_TUNE,
         )
         words = column(self.name, self.facts, spacing=0)
         buttons = self.chat, self.longer, self.tune, self.machine, self.run
@@ -101,16 +98,6 @@ class ModelRow(QWidget):
             each.setVisible(model.has_steps)
         set_enabled(self.longer, model.why_not_longer, _TIP_OF_LONGER)
 
-    def _on_chat(self) -> None:
-        if self._model is not None and self._model.is_pronouns:
-            self._rows.pronouns_requested.emit()
-        else:
-            self._emit(self._rows.chat_requested)
-
-    def _ask(self, name: str) -> None:
+    def _go_to(self, make: Callable[[str], Route]) -> None:
         if self._model is not None:
-            self._rows.action_requested.emit(self._model.id, name)
-
-    def _emit(self, signal: SignalInstance) -> None:
-        if self._model is not None:
-            signal.emit(self._model.id)
+            self._go(make(self._model.id))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME = "quick start", "show", "chat", "time machine", "resume"
 OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER = "queue", "text", "task", "new run", "longer"
-RETRY, REMOVE = "retry", "remove"
+RETRY = "retry"
 ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, RETRY, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER)
-"""The actions that can be suggested; REMOVE is the alternative to RETRY."""
+"""The actions that can be suggested."""
 
 PREPARING, LEARNING = "preparing", "learning"
 LIVE = "live"

@@ -9,6 +9,7 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Slot
 
 from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.session.routes import ShowQuickStart, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 
@@ -27,10 +28,6 @@ class QuickStartWindow(Protocol):
 
     @property
     def toasts(self) -> Toasts: ...
-
-    def show_quickstart(self) -> None: ...
-
-    def show_run(self, run_id: str) -> None: ...
 
 
 class QuickStartNotice(QObject):
@@ -58,7 +55,5 @@ class QuickStartNotice(QObject):
     def _show(self, run_id: str) -> None:
         """Show the result of the quick start, or its run if another training has started since."""
         now = self._training.state
-        if now is not None and now.run_id == run_id:
-            self._window.show_quickstart()
-        else:
-            self._window.show_run(run_id)
+        is_last = now is not None and now.run_id == run_id
+        self._window.session.go(ShowQuickStart() if is_last else ShowRun(run_id))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from PySide6.QtCore import QTimer, Signal, SignalInstance, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
+from terrarium.app.home import result
 from terrarium.app.home.accuracy_chart import AccuracyChart
 from terrarium.app.home.answer_feed import AnswerFeed
 from terrarium.app.home.preparing import Preparing
@@ -20,6 +22,17 @@ from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
 from terrarium.app.run_views.curves.loss_chart import BITS_PER_BYTE, LossChart
 from terrarium.app.run_views.curves.sample_feed import SampleFeed
+from terrarium.app.session.chat_model import LIVE
+from terrarium.app.session.routes import (
+    ChooseTexts,
+    DoToRun,
+    OpenModel,
+    Route,
+    ShowPlace,
+    ShowRun,
+    ShowTokenizer,
+    TunePublished,
+)
 from terrarium.app.session.run_history import RunHistory
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
@@ -77,23 +90,7 @@ class QuickStartView(QWidget):
     """Follows the training while it is a quick start, and still shows its result when another training starts.
 
     state: the state of the last quick start, or None.
-
-    Signals:
-        chat_requested(run_id): open the chat with this run, or "live".
-        machine_requested(run_id), inside_requested(run_id): show how it learned; inspect one of its replies.
-        tokenizer_requested(run_id): show its tokenizer.
-        tune_requested(files): fine-tune a published model on these text files instead.
-        another_requested(): choose another text after a failure.
-        closed(): return to Home.
     """
-
-    chat_requested = Signal(str)
-    machine_requested = Signal(str)
-    inside_requested = Signal(str)
-    tokenizer_requested = Signal(str)
-    tune_requested = Signal(object)
-    another_requested = Signal()
-    closed = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -129,13 +126,19 @@ class QuickStartView(QWidget):
         self.another = button(
             "Another file…",
             theme,
-            self.another_requested.emit,
+            partial(session.go, ChooseTexts()),
             icon="folder-open",
             role="primary",
             tip="Choose another text, for which Home then offers a quick start",
         )
-        self.back = button("Back", theme, self.closed.emit, role="quiet", tip="Training continues in the background")
-        self.chat = button(_LEARNING, theme, self._on_chat, icon="chat-circle", role="primary")
+        self.back = button(
+            "Back",
+            theme,
+            partial(session.go, ShowPlace("home")),
+            role="quiet",
+            tip="Training continues in the background",
+        )
+        self.chat = button(_LEARNING, theme, partial(self._on_chosen, result.CHAT), icon="chat-circle", role="primary")
         self._build()
         theme.theme_changed.connect(self._restyle)
         self._restyle()
@@ -155,12 +158,7 @@ class QuickStartView(QWidget):
         self.accuracy.kind_chosen.connect(self.answers.choose)
         self.answers.kind_chosen.connect(self.accuracy.choose)
         self.shows.changed.connect(self._on_training)
-        self.result.chat_requested.connect(self._on_chat)
-        self.result.machine_requested.connect(lambda: self._ask(self.machine_requested))
-        self.result.inside_requested.connect(lambda: self._ask(self.inside_requested))
-        self.result.tokenizer_requested.connect(lambda: self._ask(self.tokenizer_requested))
-        self.result.longer_requested.connect(self._on_longer)
-        self.result.tune_requested.connect(self._on_tune)
+        self.result.chosen.connect(self._on_chosen)
         self.log_axis.toggled.connect(self._on_log_axis)
         self.log_axis.setChecked(session.remembered.get(_LOG_AXIS, True))
         self._on_training()
@@ -342,23 +340,22 @@ class QuickStartView(QWidget):
     def _on_again(self) -> None:
         self._session.training.start_quickstart(files=self.state.files if self.state is not None else ())
 
-    def _on_chat(self) -> None:
-        state = self.state
-        if state is not None:
-            learns = self._is_current and stage_of(state) == TRAINING
-            self.chat_requested.emit("live" if learns else state.run_id)
-
-    def _on_longer(self) -> None:
-        if self.state is not None:
-            self._session.run_action_requested.emit(self.state.run_id, "longer")
-
-    def _on_tune(self) -> None:
-        if self.state is not None:
-            self.tune_requested.emit(self.state.files)
-
-    def _ask(self, signal: SignalInstance) -> None:
-        if self.state is not None:
-            signal.emit(self.state.run_id)
+    @Slot(str)
+    def _on_chosen(self, action: str) -> None:
+        """Go where an action that follows leads."""
+        state, session = self.state, self._session
+        if state is None:
+            return
+        learns = self._is_current and stage_of(state) == TRAINING
+        routes: Mapping[str, Callable[[], Route]] = {
+            result.CHAT: lambda: OpenModel(LIVE if learns else state.run_id),
+            result.MACHINE: lambda: ShowRun(state.run_id, "machine"),
+            result.INSIDE: lambda: OpenModel(state.run_id, "next"),
+            result.LONGER: lambda: DoToRun(state.run_id, "longer"),
+            result.TUNE: lambda: TunePublished(state.files),
+            result.TOKENIZER: lambda: ShowTokenizer(session.runs.tokenizer_name(state.run_id)),
+        }
+        session.go(routes[action]())
 
 
 def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
@@ -30,6 +32,9 @@ from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy, Text
 from terrarium.models.number_words import format_of_100
 from terrarium.models.tiny_world.questions import KIND_MEANINGS, KINDS, kind_title
 
+CHAT, MACHINE, INSIDE, LONGER, TUNE, TOKENIZER = "chat", "machine", "inside", "longer", "tune", "tokenizer"
+"""The actions that follow."""
+
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."
 _BEGIN = "Begin a text of your own: it continues whatever you write."
@@ -43,16 +48,10 @@ class ResultPage(QWidget):
     """On the left the answers, or a text model's sample; on the right cards for the next actions.
 
     Signals:
-        chat_requested(), machine_requested(), inside_requested(), longer_requested(), tune_requested(),
-        tokenizer_requested(): one of the cards.
+        chosen(action): the user pressed a card: CHAT, MACHINE, INSIDE, LONGER, TUNE or TOKENIZER.
     """
 
-    chat_requested = Signal()
-    machine_requested = Signal()
-    inside_requested = Signal()
-    longer_requested = Signal()
-    tune_requested = Signal()
-    tokenizer_requested = Signal()
+    chosen = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,14 +80,16 @@ class ResultPage(QWidget):
 
     def _make_next(self) -> QWidget:
         theme = self._theme
-        self.chat = button("Chat with it", theme, self.chat_requested.emit, icon="chat-circle", role="primary")
+        self.chat = button("Chat with it", theme, partial(self.chosen.emit, CHAT), icon="chat-circle", role="primary")
         self.machine = button(
-            "Open the time machine", theme, self.machine_requested.emit, icon="clock-counter-clockwise"
+            "Open the time machine", theme, partial(self.chosen.emit, MACHINE), icon="clock-counter-clockwise"
         )
-        self.inside = button("Open the glass box", theme, self.inside_requested.emit, icon="magnifying-glass")
-        self.longer = button("Train longer…", theme, self.longer_requested.emit, icon="fast-forward")
-        self.tune = button("Fine-tune a published model…", theme, self.tune_requested.emit, icon="graduation-cap")
-        self.tokenizer = button("See its tokenizer", theme, self.tokenizer_requested.emit, icon="puzzle-piece")
+        self.inside = button("Open the glass box", theme, partial(self.chosen.emit, INSIDE), icon="magnifying-glass")
+        self.longer = button("Train longer…", theme, partial(self.chosen.emit, LONGER), icon="fast-forward")
+        self.tune = button(
+            "Fine-tune a published model…", theme, partial(self.chosen.emit, TUNE), icon="graduation-cap"
+        )
+        self.tokenizer = button("See its tokenizer", theme, partial(self.chosen.emit, TOKENIZER), icon="puzzle-piece")
         self.chat_words = label(_ASK, "muted", wrap=True)
         cards: list[QFrame] = []
         self._for_text: list[QFrame] = []

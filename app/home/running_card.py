@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
+from functools import partial
+
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QWidget
 
@@ -10,19 +12,14 @@ from terrarium.app.kit.basics import button, column, label, row
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import ShowRunning
 from terrarium.app.session.session import Session
 from terrarium.app.session.status import describe_status
 from terrarium.models.number_words import format_count, format_duration
 
 
 class RunningCard(QFrame):
-    """Follows the training; hidden while nothing is running or queued.
-
-    Signals:
-        show_requested(): show the current training or the queue.
-    """
-
-    show_requested = Signal()
+    """Follows the training, to which a press leads; hidden while nothing is running or queued."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,7 +29,7 @@ class RunningCard(QFrame):
         self.words = ElidedLabel()
         self.left, self.waiting = label("", "mono"), label("", "muted")
         self.progress = progress_bar("Progress of the training")
-        self.show_button = button("Show", theme, self.show_requested.emit, icon="arrow-right")
+        self.show_button = button("Show", theme, partial(session.go, ShowRunning()), icon="arrow-right")
         head = row(self.words, self.left, self.waiting, self.show_button, spacing=2 * SPACE)
         margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         self.setLayout(column(head, self.progress, margin=margin))
@@ -45,7 +42,7 @@ class RunningCard(QFrame):
         self.refresh()
 
     def mousePressEvent(self, event: object) -> None:
-        self.show_requested.emit()
+        self._session.go(ShowRunning())
 
     @Slot()
     def _follow(self) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QWidget
 
 from terrarium.app.kit.basics import button, frame, label, show_if
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import ChooseTexts, Go, NewRun, Route, ShowPlace, StartQuickStart
 
 _FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.")
 """The button and the caption of the card for text files, before a file is opened."""
@@ -17,26 +19,16 @@ _FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.
 class StartCards(QWidget):
     """Cards for a text file, a tokenizer and a design.
 
-    files: the opened text files.
-
-    Signals:
-        file_requested(), tokenizer_requested(), design_requested()
-        file_quickstart_requested(), file_run_requested(): train a model on `files` right away, or set up a run on them.
+    files: the opened text files, on which a model can be trained right away, or a run be set up.
     """
 
-    file_requested = Signal()
-    file_quickstart_requested = Signal()
-    file_run_requested = Signal()
-    tokenizer_requested = Signal()
-    design_requested = Signal()
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.files: tuple[str, ...] = ()
         self.quickstart = button(
             "Quick start with it",
             theme,
-            self.file_quickstart_requested.emit,
+            lambda: go(StartQuickStart(self.files)),
             icon="mdi6.sprout",
             role="primary",
             tip="Train a tokenizer and a model on this text",
@@ -44,19 +36,19 @@ class StartCards(QWidget):
         self.run = button(
             "Set up a run",
             theme,
-            self.file_run_requested.emit,
+            lambda: go(NewRun(files=self.files)),
             icon="sliders",
             tip="Choose the design and training settings yourself",
         )
-        cards = (
-            (*_FILE_CARD, "file-text", self.file_requested),
+        cards: tuple[tuple[str, str, str, Route], ...] = (
+            (*_FILE_CARD, "file-text", ChooseTexts()),
             (
                 "Make a tokenizer",
                 "Choose how text is cut into the pieces a model reads.",
                 "puzzle-piece",
-                self.tokenizer_requested,
+                ShowPlace("tokenizer"),
             ),
-            ("Build a design", "Put together an architecture and see it as a diagram.", "stack", self.design_requested),
+            ("Build a design", "Put together an architecture and see it as a diagram.", "stack", ShowPlace("builder")),
         )
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -64,9 +56,9 @@ class StartCards(QWidget):
         self.buttons: list[QPushButton] = []
         self._cards: list[QFrame] = []
         self._captions: list[QLabel] = []
-        for i, (words, caption, icon, signal) in enumerate(cards):
+        for i, (words, caption, icon, route) in enumerate(cards):
             text = label(caption, "caption", wrap=True)
-            opens = button(words, theme, signal.emit, icon=icon, tip=caption)
+            opens = button(words, theme, partial(go, route), icon=icon, tip=caption)
             card = frame("card", text, None, *((self.quickstart, self.run) if i == 0 else ()), opens)
             self._cards.append(card)
             self._captions.append(text)

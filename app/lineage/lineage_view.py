@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
@@ -28,14 +28,7 @@ class LineageView(QWidget):
     """Shows a run among its ancestors and descendants.
 
     Signals:
-        run_asked(run_id): the user wants to see another run.
-        tokenizer_asked(name): the user wants to see a tokenizer of the library.
-        step_chosen(does): the user wants to set up a run from a stage (NextRun), or to judge replies (Judging).
     """
-
-    run_asked = Signal(str)
-    tokenizer_asked = Signal(str)
-    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,7 +38,7 @@ class LineageView(QWidget):
         self.tree: StageTree | None = None
         """The tree of stages; None until first read, while the run is being prepared, or if reading failed."""
         self.parts = Segments("Part of the lineage", _PARTS)
-        self.stages = StageTreeView(theme)
+        self.stages = StageTreeView(session.go, theme)
         self.asked = AskView(session, theme)
         self.rates = WinRatesView(session, theme)
         self.origin = OriginView(session, theme)
@@ -65,11 +58,6 @@ class LineageView(QWidget):
         self._is_stale = False
         self.parts.changed.connect(self._show_part)
         self.choice.changed.connect(self._show_chosen)
-        self.rates.judging_asked.connect(self.step_chosen)
-        self.stages.run_asked.connect(self._on_run_asked)
-        self.stages.step_chosen.connect(self.step_chosen)
-        self.origin.run_asked.connect(self.run_asked)
-        self.origin.tokenizer_asked.connect(self.tokenizer_asked)
         session.runs.changed.connect(self._on_runs_changed)
         self._show_part()
 
@@ -155,8 +143,3 @@ class LineageView(QWidget):
 
     def _say(self, words: str) -> None:
         self._note.setText(words)
-
-    @Slot(str)
-    def _on_run_asked(self, run_id: str) -> None:
-        if self._run is None or run_id != self._run.id:
-            self.run_asked.emit(run_id)

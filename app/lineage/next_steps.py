@@ -6,38 +6,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import Judge, NewRun
 from terrarium.models.alignment.stage_tree import LineageNode, StageTree
 from terrarium.models.settings.stage_kinds import STAGE_KINDS
 
 
-class NextRun(NamedTuple):
-    """A proposal for a run that starts from a stage.
-
-    parent: the id of its run, with @STEP unless it is the last checkpoint. stage: that of AlignSpec, "" for
-    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a suitable dataset,
-    "" if unknown.
-    """
-
-    parent: str
-    stage: str = ""
-    reward_model: str = ""
-    data: str = ""
-
-
-class Judging(NamedTuple):
-    """Two models whose replies are judged blind; both may be the same model."""
-
-    first: Candidate
-    second: Candidate
-
-
 class NextStep(NamedTuple):
-    """A menu entry: label, icon, tool tip and action; `does` is None if the action is unavailable."""
+    """A menu entry: label, icon, tool tip and where it leads; `route` is None if that is unavailable."""
 
     words: str
     icon: str
     tip: str
-    does: NextRun | Judging | None
+    route: NewRun | Judge | None
 
 
 _OF_PAIRS = tuple(name for name, kind in STAGE_KINDS.items() if "preference" in kind.tasks)
@@ -52,7 +32,7 @@ def next_steps(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
         yield from _with_writer(tree, stage)
     elif stage.has_model:
         tip = "A new run from its weights"
-        yield NextStep("Fine-tune it…", "graduation-cap", tip, NextRun(stage.id))
+        yield NextStep("Fine-tune it…", "graduation-cap", tip, NewRun(parent=stage.id))
 
 
 def _with_reward_model(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
@@ -67,9 +47,9 @@ def _with_reward_model(tree: StageTree, stage: LineageNode) -> Iterator[NextStep
     for kind in STAGE_KINDS.values():
         if kind.draws:
             title = f"{kind.words.title} with its rewards…"
-            yield NextStep(title, kind.words.icon, tip, NextRun(start, kind.name, stage.id))
+            yield NextStep(title, kind.words.icon, tip, NewRun(parent=start, stage=kind.name, reward_model=stage.id))
     pairs = f"{parent.name} learns from the pairs that taught {stage.name}, without its scores"
-    yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(start, "dpo", data=stage.data))
+    yield NextStep("DPO on the same pairs…", "git-diff", pairs, NewRun(parent=start, stage="dpo", data=stage.data))
 
 
 def _with_writer(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
@@ -79,20 +59,28 @@ def _with_writer(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
     parent = tree.find(stage.parent) if stage.parent else None
     if parent is not None and parent.writes:
         tip = f"Judge replies of {stage.name} and {parent.name} blind, in Chat → Judge replies, and see who wins"
-        yield NextStep(f"Compare it blind with {parent.name}…", "scales", tip, Judging(me, Candidate(parent.id)))
-    yield NextStep("Fine-tune it…", "graduation-cap", "On texts, conversations or a task", NextRun(stage.id))
+        yield NextStep(f"Compare it blind with {parent.name}…", "scales", tip, Judge(me, Candidate(parent.id)))
+    yield NextStep("Fine-tune it…", "graduation-cap", "On texts, conversations or a task", NewRun(parent=stage.id))
     tip = "Judge pairs of its replies in Chat → Judge replies: a reward model and DPO learn from them"
-    yield NextStep("Collect preferences…", "hand-pointing", tip, Judging(me, me))
+    yield NextStep("Collect preferences…", "hand-pointing", tip, Judge(me, me))
     tip = "A reward model learns from pairs to score replies"
-    yield NextStep("Train a reward model…", "scales", tip, NextRun(stage.id, "reward", data=pairs))
+    yield NextStep("Train a reward model…", "scales", tip, NewRun(parent=stage.id, stage="reward", data=pairs))
     for name in _OF_PAIRS:
         if (kind := STAGE_KINDS[name]).head == "language":
             yield NextStep(
-                f"{kind.words.title}…", kind.words.icon, kind.words.does, NextRun(stage.id, name, data=pairs)
+                f"{kind.words.title}…",
+                kind.words.icon,
+                kind.words.does,
+                NewRun(parent=stage.id, stage=name, data=pairs),
             )
     for child in children:
         if child.scores:
             tip = f"It learns to earn the scores of {child.name}"
-            yield NextStep(f"PPO, rewarded by {child.name}…", "target", tip, NextRun(stage.id, "ppo", child.id))
+            yield NextStep(
+                f"PPO, rewarded by {child.name}…",
+                "target",
+                tip,
+                NewRun(parent=stage.id, stage="ppo", reward_model=child.id),
+            )
     tip = "It learns to earn the reward of a wish, whose judge is never wrong"
-    yield NextStep("GRPO with the judge of a wish…", "users-three", tip, NextRun(stage.id, "grpo"))
+    yield NextStep("GRPO with the judge of a wish…", "users-three", tip, NewRun(parent=stage.id, stage="grpo"))

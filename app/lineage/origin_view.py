@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
@@ -13,6 +13,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.origin import Lineage, Link, lineage_of
 from terrarium.app.lineage.origin_card import LineageArrow, LineageCard
 from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.routes import ShowRun, ShowTokenizer
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
@@ -21,15 +22,7 @@ _WIDEST = 760  # pixels: longer lines are hard to read
 
 
 class OriginView(QWidget):
-    """A chain of cards: the run, its parents, its tokenizer and its text; below them what was made from it.
-
-    Signals:
-        run_asked(run_id): the user wants to see another run.
-        tokenizer_asked(name): the user wants to see a tokenizer of the library.
-    """
-
-    run_asked = Signal(str)
-    tokenizer_asked = Signal(str)
+    """A chain of cards: the run, its parents, its tokenizer and its text; below them what was made from it."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -129,8 +122,8 @@ class OriginView(QWidget):
             opens = {"run": "Show this run", "tokenizer": "Show this tokenizer"}.get(link.kind, "")
         card = LineageCard(link, self._theme, opens, stands_out=stands_out)
         if opens:
-            asked = self.run_asked if link.kind == "run" else self.tokenizer_asked
-            card.clicked.connect(partial(asked.emit, link.key))
+            route = ShowRun(link.key) if link.kind == "run" else ShowTokenizer(link.key)
+            card.clicked.connect(partial(self._session.go, route))
         self.cards.append(card)
         return card
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 
 from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip, row
 from terrarium.app.kit.labels import ElidedLabel
@@ -22,6 +21,7 @@ from terrarium.app.lineage.stage_words import (
     kind_words,
     meaning_of,
 )
+from terrarium.app.session.routes import Go
 from terrarium.models.alignment.stage_tree import GONE, LineageNode
 
 _NOTHING = "No held-out numbers yet"
@@ -33,18 +33,14 @@ class StageCard(ClickableCard):
     Args:
         parent: the stage it started from. steps: the entries of its button; no button if empty. is_shown: whether its
             run is the one shown.
-
-    Signals:
-        step_chosen(does): an entry of its button was chosen: a NextRun or a Judging; None if unavailable.
     """
-
-    step_chosen = Signal(object)
 
     def __init__(
         self,
         stage: LineageNode,
         parent: LineageNode | None,
         steps: Sequence[NextStep],
+        go: Go,
         theme: ThemeProvider,
         *,
         is_shown: bool,
@@ -71,10 +67,10 @@ class StageCard(ClickableCard):
             "What next", theme, icon="caret-down", role="link", tip="What can be done with it next"
         )
         self.next_button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the icon on the right
-        entries = [(step.words, step.icon, step.tip, partial(self.step_chosen.emit, step.does)) for step in steps]
+        entries = [(step.words, step.icon, step.tip, lambda route=step.route: route and go(route)) for step in steps]
         add_menu(self.next_button, theme, entries)
         for action, step in zip(self.next_button.menu().actions(), steps, strict=True):
-            action.setEnabled(step.does is not None)
+            action.setEnabled(step.route is not None)
         self.next_button.setVisible(bool(steps))
         self.setLayout(
             column(

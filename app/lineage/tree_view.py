@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
@@ -14,6 +14,7 @@ from terrarium.app.kit.basics import label, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.next_steps import next_steps
 from terrarium.app.lineage.stage_card import StageCard
+from terrarium.app.session.routes import Go, ShowRun
 from terrarium.models.alignment.stage_tree import REWARD, StageTree
 
 _WIDTH, _GUTTER, _GAP = 284, 5 * SPACE, 2 * SPACE
@@ -56,19 +57,11 @@ def places(tree: StageTree) -> dict[str, Place]:
 
 
 class StageTreeView(QScrollArea):
-    """Draws a StageTree and highlights the stage of the run shown.
+    """Draws a StageTree and highlights the stage of the run shown."""
 
-    Signals:
-        run_asked(run_id): show a run.
-        step_chosen(does): set up a run (NextRun), or judge replies (Judging).
-    """
-
-    run_asked = Signal(str)
-    step_chosen = Signal(object)
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._go, self._theme = go, theme
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its cards
@@ -84,9 +77,9 @@ class StageTreeView(QScrollArea):
         for stage in tree.stages:
             steps = list(next_steps(tree, stage))
             parent = tree.find(stage.parent) if stage.parent else None
-            card = StageCard(stage, parent, steps, self._theme, is_shown=stage.id == run_id)
-            card.clicked.connect(partial(self.run_asked.emit, stage.id))
-            card.step_chosen.connect(self.step_chosen)
+            card = StageCard(stage, parent, steps, self._go, self._theme, is_shown=stage.id == run_id)
+            if stage.id != run_id:
+                card.clicked.connect(partial(self._go, ShowRun(stage.id)))
             self.cards[stage.id] = card
         page = QWidget()
         page.setProperty("role", "scrolled")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QSpinBox, QWidget
 
@@ -29,10 +29,10 @@ from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.comparing import StageComparer
-from terrarium.app.lineage.next_steps import Judging
 from terrarium.app.lineage.reply_pairs import ReplyPairs
 from terrarium.app.lineage.win_matrix import WinMatrix
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import Judge
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.alignment.stage_tree import LineageNode, world_seed_of
@@ -59,10 +59,7 @@ class WinRatesView(QWidget):
     """Measures and shows the win rates of some stages.
 
     Signals:
-        judging_asked(does): the user wants to judge replies of two stages (Judging).
     """
-
-    judging_asked = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -273,7 +270,7 @@ class WinRatesView(QWidget):
     def _on_cell(self, row: int, column: int) -> None:
         first, second = self._stages[row], self._stages[column]
         if self.judge.value == YOU:
-            self.judging_asked.emit(Judging(Candidate(first.id), Candidate(second.id)))
+            self._session.go(Judge(Candidate(first.id), Candidate(second.id)))
         elif self.rates is not None:
             self.pairs.show_pairs(self.rates, self.judge.value, row, column)
             QTimer.singleShot(0, self, self._go_to_pairs)

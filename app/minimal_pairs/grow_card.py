@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFrame, QWidget
@@ -12,6 +13,7 @@ from terrarium.app.kit.inputs import progress_bar
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pronoun_growth import PronounGrowth
 from terrarium.app.minimal_pairs.pronoun_models import PronounModel
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.design import total_parameters
 from terrarium.models.number_words import format_compact, format_duration
@@ -50,7 +52,7 @@ class GrowCard(QFrame):
         self.curves = button(
             "Watch the curves",
             theme,
-            lambda: session.tab_requested.emit("training"),
+            partial(session.go, ShowPlace("training")),
             role="link",
             tip="Go to the training tab",
         )

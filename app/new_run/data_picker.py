@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
@@ -14,6 +15,7 @@ from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.datasets import about_rows
+from terrarium.app.session.routes import ImportFiles, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.corpora.datasets import DatasetInfo
 from terrarium.models.corpora.text_corpora import check_text_files
@@ -84,7 +86,7 @@ class DataPicker(QWidget):
         self.import_rows = button(
             "Import them…",
             theme,
-            lambda: session.datasets.import_requested.emit(self._files),
+            lambda: session.go(ImportFiles(tuple(self._files))),
             icon="table",
             role="link",
             tip="Open the import of the data tab with this file",
@@ -247,7 +249,7 @@ class DataPicker(QWidget):
         go = button(
             "Open the data tab",
             theme,
-            lambda: session.tab_requested.emit("data"),
+            partial(session.go, ShowPlace("data")),
             icon="table",
             role="link",
             tip="Import a dataset, or look at this one",

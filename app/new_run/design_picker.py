@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtGui import QShowEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QWidget
@@ -15,6 +17,7 @@ from terrarium.app.kit.setting_names.preset_words import (
     preset_families,
 )
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.design import training_memory
 from terrarium.models.design.custom import if_known
@@ -40,7 +43,7 @@ class DesignPicker(QWidget):
         edit = button(
             "Edit in Builder",
             theme,
-            lambda: session.tab_requested.emit("builder"),
+            partial(session.go, ShowPlace("builder")),
             icon="pencil-simple",
             role="link",
             tip="See the architecture as a diagram, and change it",

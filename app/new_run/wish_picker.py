@@ -11,6 +11,7 @@ from terrarium.app.kit.inputs import caption, choice, named, progress_bar, show_
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.trials import TrialState
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.corpora.corpus import Corpus
@@ -131,7 +132,7 @@ class WishPicker(QWidget):
     @Slot(object)
     def _on_made(self, corpus: Corpus) -> None:
         self._datasets.add(corpus.sha)
-        self._session.tab_requested.emit("data")
+        self._session.go(ShowPlace("data"))
 
     def show_trial(self, trial: TrialState, found: BaseRate | None, cannot_try: str) -> None:
         """Show the measured base rate of these choices (None: not measured), the progress of its measurement, or why it

@@ -6,6 +6,7 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
@@ -26,6 +27,7 @@ from terrarium.app.preferences.pair_view import SIDES, PairView
 from terrarium.app.preferences.results import Results
 from terrarium.app.preferences.simulated import SimulatedAnnotator
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
 from terrarium.app.worker.failures import Failure
@@ -154,7 +156,7 @@ class JudgePage(QWidget):
             signal.connect(self._on_setup)
         self.prompts.activated.connect(self._on_prompts)
         self.own.send_pressed.connect(self.start)
-        self.results.dataset_made.connect(lambda: session.tab_requested.emit("data"))
+        self.results.dataset_made.connect(partial(session.go, ShowPlace("data")))
         session.runs.changed.connect(self._offer_runs)
         session.chat.model_changed.connect(self._choose_first)
         session.datasets.list_changed.connect(self._offer_prompts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QGridLayout
 
@@ -34,14 +34,7 @@ _FILES = "files of recipes"
 
 
 class RecipeCard(Tile):
-    """Starts its recipe, and shows its progress while it is the current training.
-
-    Signals:
-        scores_asked(run_id), chat_asked(run_id): show the scores of a run, or use its model.
-    """
-
-    scores_asked = Signal(str)
-    chat_asked = Signal(str)
+    """Starts its recipe, and shows its progress while it is the current training."""
 
     def __init__(self, recipe: TaskRecipe, session: Session, theme: ThemeProvider) -> None:
         super().__init__(
@@ -70,9 +63,7 @@ class RecipeCard(Tile):
         self._checking = LatestTask(self)
         self._checking.done.connect(self._on_checked)
         self._checking.failed.connect(self._on_unreadable)
-        self.outcome = RecipeOutcome(theme)
-        self.outcome.scores_asked.connect(self.scores_asked)
-        self.outcome.chat_asked.connect(self.chat_asked)
+        self.outcome = RecipeOutcome(session.go, theme)
         self.none = label("Not learned yet. Its score will appear here.", "muted", wrap=True)
         self.details.left.addLayout(facts_grid(recipe_facts(recipe)))
         self.details.left.addWidget(self.choices)

@@ -19,9 +19,11 @@ from terrarium.app.recipes.card import facts_grid
 from terrarium.app.recipes.demonstration_view import GONE
 from terrarium.app.recipes.rules_editor import RulesEditor
 from terrarium.app.recipes.tile import Tile
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import ForkRun, Judge
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count, format_date, format_duration, format_minutes, format_percent
-from terrarium.models.recipes.demonstrations.bases import STRONG, Base
+from terrarium.models.recipes.demonstrations.bases import STRONG, Base, steps_of_strong
 from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
 from terrarium.models.recipes.demonstrations.demonstrations_table import AlignRecipe
 from terrarium.models.recipes.demonstrations.kept import Halted
@@ -48,13 +50,9 @@ class DemonstrationCard(Tile):
 
     Signals:
         result_asked(name): show the result of the demonstration.
-        train_asked(run_id): train a base further.
-        pairs_asked(run_id): judge pairs of a base's replies by hand.
     """
 
     result_asked = Signal(str)
-    train_asked = Signal(str)
-    pairs_asked = Signal(str)
 
     def __init__(self, recipe: AlignRecipe, session: Session, measurer: BaseMeasurer, theme: ThemeProvider) -> None:
         super().__init__(
@@ -103,7 +101,7 @@ class DemonstrationCard(Tile):
         self._halted: list[Halted] = []
         self._build()
         self.base.changed.connect(self.show_state)
-        self.base.train_asked.connect(self.train_asked)
+        self.base.train_asked.connect(self._on_train)
         self.offer((), ())
         self.show_results((), {})
 
@@ -258,7 +256,14 @@ class DemonstrationCard(Tile):
 
     def _on_judge(self) -> None:
         if self.base.base is not None:
-            self.pairs_asked.emit(self.base.base.run_id)
+            base = Candidate(self.base.base.run_id)
+            self._session.go(Judge(base, base))
+
+    @Slot(str)
+    def _on_train(self, run_id: str) -> None:
+        """Offer to train a base further."""
+        info = self._session.runs.look_up(run_id)
+        self._session.go(ForkRun(run_id, changes={"steps": steps_of_strong(0 if info is None else info.step)}))
 
     def _on_result(self) -> None:
         self.result_asked.emit(self.recipe.name)

@@ -29,6 +29,7 @@ from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.recipes import align_figures as figures
 from terrarium.app.recipes.critique_cards import CritiqueCards
 from terrarium.app.run_views.scores.score_table import ScoreTable
+from terrarium.app.session.routes import Go, ShowRun, StopAt
 from terrarium.models.number_words import format_count, format_date, format_duration, format_percent
 from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
 from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
@@ -67,17 +68,13 @@ class DemonstrationView(QWidget):
 
     Signals:
         back_asked(): return to the recipes.
-        run_asked(run_id): show the run of a stage.
-        stop_asked(run_id, step): fork a run at its peak, as a run that ends at this step.
     """
 
     back_asked = Signal()
-    run_asked = Signal(str)
-    stop_asked = Signal(str, int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._go, self._theme = go, theme
         self._found: list[Demonstrated] = []
         self._known: Mapping[str, str] = {}
         self.shown: Demonstrated | None = None
@@ -197,7 +194,7 @@ class DemonstrationView(QWidget):
         self.stop = stop = button(
             "Stop at the peak",
             self._theme,
-            partial(self.stop_asked.emit, run_id, peak),
+            partial(self._go, StopAt(run_id, peak)),
             icon="git-fork",
             role="primary",
             tip=f"Fork it at step {peak:,}, as a run that ends there",
@@ -314,7 +311,7 @@ class DemonstrationView(QWidget):
             if not run_id:
                 continue
             tip = f"Open the run of the stage “{titles[name]}”"
-            link = button(titles[name], self._theme, partial(self.run_asked.emit, run_id), role="link", tip=tip)
+            link = button(titles[name], self._theme, partial(self._go, ShowRun(run_id)), role="link", tip=tip)
             set_enabled(link, self._deleted(run_id))
             self.links[name] = link
         return flowing(label("Open a stage's run:", "muted"), *self.links.values())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role, show_if, show_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
+from terrarium.app.session.routes import Go, OpenModel, ShowRun
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import capitalized, format_count, format_duration
 from terrarium.models.recipes.tasks.results import ALL, TaskResult
@@ -27,16 +27,9 @@ class ScoredRun(NamedTuple):
 
 
 class RecipeOutcome(QWidget):
-    """Shows the newest result of a recipe.
+    """Shows the newest result of a recipe."""
 
-    Signals:
-        scores_asked(run_id), chat_asked(run_id): show the scores of the shown run, or use its model.
-    """
-
-    scores_asked = Signal(str)
-    chat_asked = Signal(str)
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.run_id = ""
         self.number, self.title = label("", "big-number"), label("", "subheading", wrap=True)
@@ -48,9 +41,19 @@ class RecipeOutcome(QWidget):
         self._group_title = label("By group", "subheading")
         self._outcome_title = label("Outcomes of the functions", "subheading")
         self.earlier = label("", "caption", wrap=True)
-        self.chat = button("Try it", theme, self._on_chat, icon="chat-circle", tip="Use this model in the chat tab")
+        self.chat = button(
+            "Try it",
+            theme,
+            lambda: go(OpenModel(self.run_id)),
+            icon="chat-circle",
+            tip="Use this model in the chat tab",
+        )
         self.scores = button(
-            "Open scores", theme, self._on_scores, icon="gauge", tip="All scores of the run, and each answer"
+            "Open scores",
+            theme,
+            lambda: go(ShowRun(self.run_id, "scores")),
+            icon="gauge",
+            tip="All scores of the run, and each answer",
         )
         words = column(self.title, self.about, spacing=0)
         top = row(self.number, words, spacing=2 * SPACE, grows=words)
@@ -138,12 +141,6 @@ class RecipeOutcome(QWidget):
         outcomes = report.details.get("outcomes", {})
         self.outcomes.show_bars(outcome_bars(outcomes, report.n))
         show_if(outcomes, self._outcome_title, self.outcomes)
-
-    def _on_scores(self) -> None:
-        self.scores_asked.emit(self.run_id)
-
-    def _on_chat(self) -> None:
-        self.chat_asked.emit(self.run_id)
 
 
 def _seed(result: TaskResult) -> str:

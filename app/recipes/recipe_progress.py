@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import button, column, group, label, row, set_enabled
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.session.training import Training
+from terrarium.app.session.routes import ShowRun
+from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.number_words import capitalized, format_duration
 
@@ -29,23 +29,18 @@ class RecipeProgress(QWidget):
         title: of the recipe. kept: what is retained when it is stopped, in a few words.
         stages: the name of the phase with which each stage begins, in order; () if it has no stages. The caller
             places their list, `steps`.
-
-    Signals:
-        run_asked(run_id): show the run in training.
     """
 
-    run_asked = Signal(str)
-
     def __init__(
-        self, title: str, training: Training, theme: ThemeProvider, *, kept: str, stages: Sequence[str] = ()
+        self, title: str, session: Session, theme: ThemeProvider, *, kept: str, stages: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        self._training, self._stages = training, tuple(stages)
+        self._session, self._stages = session, tuple(stages)
         self.phase, self.left = ElidedLabel(), label("", "mono-small")
         self.progress = progress_bar(f"Progress of {title}")
         self.stages = [label(f"·  {stage}", "small") for stage in stages]
         self.steps = group(*self.stages, spacing=SPACE // 2)
-        self.stop = button("Stop", theme, training.stop, icon="stop-fill", tip=f"Stop; {kept}")
+        self.stop = button("Stop", theme, session.training.stop, icon="stop-fill", tip=f"Stop; {kept}")
         self.watch = button(
             "Watch it learn", theme, self._on_watch, icon="chart-line", tip="Its curves, in the list of runs"
         )
@@ -77,6 +72,6 @@ class RecipeProgress(QWidget):
             line.setText(f"{'✓' if i < at else '▸' if i == at else '·'}  {stage}")
 
     def _on_watch(self) -> None:
-        state = self._training.state
+        state = self._session.training.state
         if state is not None and state.run_id:
-            self.run_asked.emit(state.run_id)
+            self._session.go(ShowRun(state.run_id))

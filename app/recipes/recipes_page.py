@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
@@ -20,7 +20,6 @@ from terrarium.app.recipes.demonstration_card import DemonstrationCard, OwnPairs
 from terrarium.app.recipes.demonstration_view import DemonstrationView
 from terrarium.app.recipes.outcome import ScoredRun
 from terrarium.app.recipes.tile import Tile, TileGrid
-from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.preferences.store import PERSON, PreferenceSet, list_sets
@@ -46,18 +45,7 @@ _TITLES = {False: "Tiny World", True: "Real data and published models"}
 
 
 class RecipesPage(QWidget):
-    """A card for each recipe and each alignment demonstration; the result of a demonstration has its own page.
-
-    Signals:
-        run_asked(run_id), scores_asked(run_id), chat_asked(run_id), train_asked(run_id): see the cards.
-        stop_asked(run_id, step): see DemonstrationView.
-    """
-
-    run_asked = Signal(str)
-    scores_asked = Signal(str)
-    chat_asked = Signal(str)
-    train_asked = Signal(str)
-    stop_asked = Signal(str, int)
+    """A card for each recipe and each alignment demonstration; the result of a demonstration has its own page."""
 
     def __init__(
         self,
@@ -74,7 +62,7 @@ class RecipesPage(QWidget):
         self.demonstrations = {
             name: DemonstrationCard(recipe, session, self.measurer, theme) for name, recipe in demonstrations.items()
         }
-        self.result = DemonstrationView(theme)
+        self.result = DemonstrationView(session.go, theme)
         self._inner = inner = QWidget()
         self.waits = label(_WAITS, "accent", wrap=True)
         lines = column(label("Learn a task", "title"), self.waits, margin=(0, 0, SPACE, 0))
@@ -82,16 +70,11 @@ class RecipesPage(QWidget):
         for is_published, title in _TITLES.items():
             chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
             self._add_tiles(lines, title, _ABOUT if not is_published else "", chosen, theme)
-            for card in chosen:
-                card.scores_asked.connect(self.scores_asked)
-                card.chat_asked.connect(self.chat_asked)
             if not is_published:
                 shown = list(self.demonstrations.values())
                 self._add_tiles(lines, "Learning from rewards", _ABOUT_DEMONSTRATIONS, shown, theme)
         for each in self.demonstrations.values():
-            each.train_asked.connect(self.train_asked)
             each.result_asked.connect(self.show_result)
-            each.pairs_asked.connect(self._on_pairs)
         lines.addStretch(1)
         self.area = scrolling(inner)
         self._pages = QStackedLayout(self)
@@ -99,8 +82,6 @@ class RecipesPage(QWidget):
         self._pages.addWidget(self.area)
         self._pages.addWidget(self.result)
         self.result.back_asked.connect(self._show_cards)
-        self.result.run_asked.connect(self.run_asked)
-        self.result.stop_asked.connect(self.stop_asked)
         self.measurer.changed.connect(self._on_measured)
         self._found = _Found()
         self._shown = self._focused = ""  # the demonstrations whose result is shown, and that gets the focus
@@ -126,7 +107,6 @@ class RecipesPage(QWidget):
         lines.addLayout(row(label(title, "subheading"), about_them, spacing=2 * SPACE, grows=about_them))
         lines.addWidget(TileGrid(tiles, theme))
         for tile in tiles:
-            tile.run_asked.connect(self.run_asked)
             tile.problem_shown.connect(partial(self._scroll_to, tile.problem))
             tile.unfolded.connect(partial(self._on_unfolded, tile))
 
@@ -187,13 +167,6 @@ class RecipesPage(QWidget):
     def _on_measured(self) -> None:
         if not self.measurer.busy:
             self.reload()
-
-    @Slot(str)
-    def _on_pairs(self, run_id: str) -> None:
-        """Open the chat's page for judging pairs of replies, with both replies from this base."""
-        session, base = self._session, Candidate(run_id)
-        session.tab_requested.emit("chat")
-        session.preferences.judging_requested.emit(base, base)
 
     def _scroll_to(self, widget: QWidget) -> None:
         QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # after the layout

@@ -64,12 +64,10 @@ class Tile(QFrame):
 
     Signals:
         unfolded(is_open): the details should be shown or hidden.
-        run_asked(run_id): show the run in training.
         problem_shown(): `problem` has a new sentence.
     """
 
     unfolded = Signal(bool)
-    run_asked = Signal(str)
     problem_shown = Signal()
 
     def __init__(
@@ -99,8 +97,7 @@ class Tile(QFrame):
         self.minutes = label("", "caption")
         self.result = button("", theme, self._on_result, role="link")
         self.note, self.problem = label("", "caption", wrap=True), label("", "error", wrap=True)
-        self.going = RecipeProgress(title, session.training, theme, kept=kept, stages=stages)
-        self.going.run_asked.connect(self.run_asked)
+        self.going = RecipeProgress(title, session, theme, kept=kept, stages=stages)
         self.details = Details(title, theme)
         self.details.reveal_asked.connect(lambda: self.more.setChecked(True))
         self.buttons = row(self.start, self.more, None)

@@ -15,6 +15,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.run_actions import RunMenu, resume_words
 from terrarium.app.runs.run_delegate import TONES
 from terrarium.app.session.chat_model import PRONOUN_WORDS, use_words
+from terrarium.app.session.routes import DoToRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.library.library import RunInfo
@@ -33,11 +34,9 @@ class RunHead(QFrame):
     """The header of a run, with its state and the actions that the state allows.
 
     Signals:
-        action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
         settings_asked(): show the settings of the run. scores_asked(): show its scores.
     """
 
-    action_asked = Signal(str, str)
     settings_asked = Signal()
     scores_asked = Signal()
 
@@ -97,7 +96,6 @@ class RunHead(QFrame):
         )
         self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="More actions")
         self.menu = RunMenu(session, theme, self)
-        self.menu.asked.connect(self.action_asked)
         self.more.setMenu(self.menu)
         self.settings = button(
             "Settings",
@@ -117,7 +115,7 @@ class RunHead(QFrame):
         self._build()
 
     def _ask(self, name: str) -> Callable[[], None]:
-        return lambda: self.action_asked.emit(self.menu.run_id, name)
+        return lambda: self._session.go(DoToRun(self.menu.run_id, name))
 
     def _build(self) -> None:
         title = row(self.name, self.status, SPACE, self.summary, self.count, grows=self.summary)

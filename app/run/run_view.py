@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -34,6 +34,7 @@ from terrarium.app.run.run_views import RunViews
 from terrarium.app.run.spec_view import SpecView, summary
 from terrarium.app.run.sweep_dialog import SweepDialog
 from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.routes import DoToRun, NewRun, ShowRun
 from terrarium.app.session.run_history import RunHistory
 from terrarium.app.session.session import Session
 from terrarium.models.diagnosis.findings import Remedy
@@ -47,24 +48,7 @@ _POLL_MS = 2000
 
 
 class RunView(QWidget):
-    """The page of a run: updated by events if this session trains it, else by following its folder.
-
-    Signals:
-        action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
-        checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
-        example_asked(run_id, step, row): apply one of its checkpoints to a row of data.
-        same_asked(run_id, design): set up a new run with its settings and a different ModelConfig.
-        run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
-        step_chosen(does): take a next step with a stage of its lineage (see app.lineage.next_steps).
-    """
-
-    action_asked = Signal(str, str)
-    checkpoint_chat_asked = Signal(str, int)
-    example_asked = Signal(str, int, object)
-    same_asked = Signal(str, object)
-    run_asked = Signal(str)
-    tokenizer_asked = Signal(str)
-    step_chosen = Signal(object)
+    """The page of a run: updated by events if this session trains it, else by following its folder."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -93,18 +77,10 @@ class RunView(QWidget):
     def _connect(self) -> None:
         head, views, session = self.head, self.views, self._session
         session.closing.connect(self.forks.close)
-        views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
-        views.stop_asked.connect(self.forks.stop_at)
         self.forks.stopped.connect(self._on_stopped)
-        views.chat_asked.connect(self.checkpoint_chat_asked)
-        views.example_asked.connect(self.example_asked)
         views.remedy_asked.connect(self._on_remedy)
-        views.run_asked.connect(self.run_asked)
-        views.tokenizer_asked.connect(self.tokenizer_asked)
-        views.step_chosen.connect(self.step_chosen)
         head.settings_asked.connect(self.show_settings)
         head.scores_asked.connect(lambda: views.show_view("scores"))
-        head.action_asked.connect(self.action_asked)
         self.follower.loaded.connect(self._on_progressed)
         self.follower.appended.connect(self._on_progressed)
         self.follower.failed.connect(session.notices.refuse)
@@ -249,7 +225,7 @@ class RunView(QWidget):
         if info is None:
             return
         dialog = LongerDialog(self._session, self._theme, self.forks, info, self.window())
-        dialog.tune_asked.connect(lambda: self.action_asked.emit(info.id, "tune"))
+        dialog.tune_asked.connect(lambda: self._session.go(DoToRun(info.id, "tune")))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
@@ -268,7 +244,7 @@ class RunView(QWidget):
     def _on_stopped(self, run_id: str) -> None:
         """Show the new run that ends at a checkpoint, unless the shown run is still training."""
         if not self.live:
-            self.run_asked.emit(run_id)
+            self._session.go(ShowRun(run_id))
 
     @Slot(str, object)
     def _on_remedy(self, run_id: str, remedy: Remedy) -> None:
@@ -332,7 +308,7 @@ class RunView(QWidget):
         dialog = ExportDialog(self._session, self._theme, info, self._spec.model, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         run_id = self._run_id
-        dialog.same_asked.connect(lambda design: self.same_asked.emit(run_id, design))
+        dialog.same_asked.connect(lambda design: self._session.go(NewRun(like=run_id, design=design)))
         dialog.export.gguf_written.connect(lambda shared: self.exported.append(shared.path.name))
         dialog.export.onnx_written.connect(lambda shared: self.exported.append(shared.path.name))
         for written in (dialog.export.folder_written, dialog.export.adapter_written):

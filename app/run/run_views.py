@@ -23,22 +23,10 @@ class RunViews(Views):
     """The views of one run, as tabs; the visible one is updated during training.
 
     Signals:
-        fork_asked(run_id, step), chat_asked(run_id, step): fork or chat with one of its checkpoints.
-        stop_asked(run_id, step): create a run that ends at one of its checkpoints.
-        example_asked(run_id, step, row): apply one of its checkpoints to a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
-        run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
-        step_chosen(does): take a next step with a stage of its lineage (see app.lineage.next_steps).
     """
 
-    fork_asked = Signal(str, int)
-    chat_asked = Signal(str, int)
-    stop_asked = Signal(str, int)
-    example_asked = Signal(str, int, object)
     remedy_asked = Signal(str, object)
-    run_asked = Signal(str)
-    tokenizer_asked = Signal(str)
-    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
@@ -133,8 +121,6 @@ class RunViews(Views):
 
         view = RewardsView(self._session, self._theme)
         view.step_asked.connect(self._show_replies)
-        view.stop_asked.connect(self.stop_asked)
-        view.fork_asked.connect(self.fork_asked)
         return view
 
     @Slot(int)
@@ -154,17 +140,12 @@ class RunViews(Views):
         from terrarium.app.run_views.time_machine.kl_pane import KlPane
         from terrarium.app.run_views.time_machine.time_machine_view import TimeMachine
 
-        view = TimeMachine(self._theme, KlPane(self._session, self._theme))
-        view.fork_asked.connect(self.fork_asked)
-        view.chat_asked.connect(self.chat_asked)
-        return view
+        return TimeMachine(self._session.go, self._theme, KlPane(self._session, self._theme))
 
     def _make_scores(self) -> QWidget:
         from terrarium.app.run_views.scores.scores_view import ScoresView
 
-        view = ScoresView(self._session, self._theme)
-        view.example_asked.connect(self.example_asked)
-        return view
+        return ScoresView(self._session, self._theme)
 
     def _make_data(self) -> QWidget:
         from terrarium.app.run.data_view import RunDataView
@@ -181,8 +162,4 @@ class RunViews(Views):
     def _make_lineage(self) -> QWidget:
         from terrarium.app.lineage.lineage_view import LineageView
 
-        view = LineageView(self._session, self._theme)
-        view.run_asked.connect(self.run_asked)
-        view.tokenizer_asked.connect(self.tokenizer_asked)
-        view.step_chosen.connect(self.step_chosen)
-        return view
+        return LineageView(self._session, self._theme)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import use_words
+from terrarium.app.session.routes import DoToRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.library.run_record import RunInfo, last_saved_step
@@ -148,13 +149,7 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
 
 
 class RunMenu(QMenu):
-    """The menu of a run, filled with its actions each time it opens.
-
-    Signals:
-        asked(run_id, name): the RunAction `name` was chosen.
-    """
-
-    asked = Signal(str, str)
+    """The menu of a run, filled with its actions each time it opens."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget, run_id: str = "") -> None:
         super().__init__(parent)
@@ -180,4 +175,5 @@ class RunMenu(QMenu):
                 entry = menu.addAction(self._theme.icon(action.icon), action.words)
                 entry.setToolTip(plain_tip(action.problem or action.tip))
                 entry.setEnabled(not action.problem)
-                entry.triggered.connect(lambda checked=False, name=action.name: self.asked.emit(self.run_id, name))
+                route = DoToRun(self.run_id, action.name)
+                entry.triggered.connect(lambda checked=False, route=route: self._session.go(route))

@@ -12,6 +12,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.runs.run_actions import RunMenu
 from terrarium.app.runs.run_delegate import RunDelegate
 from terrarium.app.runs.run_model import RunModel
+from terrarium.app.session.routes import DoToRun
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count
 
@@ -23,13 +24,11 @@ class RunList(QListView):
         run_chosen(run_id): another run was chosen; '' if none is chosen.
         runs_selected(run_ids): several runs were chosen; a tuple of ids.
         delete_requested(run_ids): the user wants to delete these runs; a tuple of ids.
-        action_asked(run_id, name): the user chose the RunAction `name` of a run.
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
     delete_requested = Signal(object)
-    action_asked = Signal(str, str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +142,7 @@ class RunList(QListView):
         if self._chosen and event.key() == Qt.Key.Key_Delete:
             self.delete_requested.emit(self._chosen)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
-            self.action_asked.emit(self.current_id, "rename")
+            self._session.go(DoToRun(self.current_id, "rename"))
         else:
             super().keyPressEvent(event)
 
@@ -153,7 +152,6 @@ class RunList(QListView):
             return self._make_menu_of_several(self._chosen)
         menu = RunMenu(self._session, self._theme, self, run_id)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.asked.connect(self.action_asked)
         menu.fill()
         return menu
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QInputDialog, QWidget
 
@@ -13,6 +15,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.run_list import RunList
 from terrarium.app.runs.run_notes import NotesDialog
 from terrarium.app.runs.run_query import SORTS
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count
 
@@ -20,20 +23,15 @@ _SORT_SETTING = "sort runs"
 
 
 class RunsPanel(QFrame):
-    """The runs of the library. Renames, deletes and reveals runs and edits their notes; emits all other actions.
+    """The runs of the library. Renames, deletes and reveals runs, and edits their notes.
 
     Signals:
         run_chosen(run_id): show this run; '' for no run. Emitted again when the chosen run is clicked.
         runs_selected(run_ids): compare these runs; a tuple of ids.
-        new_asked(), recipes_asked(): the user wants to set up a new run, or to learn a task.
-        action_asked(run_id, name): the user chose a RunAction that `do` does not handle.
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
-    new_asked = Signal()
-    recipes_asked = Signal()
-    action_asked = Signal(str, str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,11 +47,13 @@ class RunsPanel(QFrame):
             clears=True,
         )
         self.order = choice("Sort order", "Sort order of the list", SORTS)
-        self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Set up a new run")
+        self.new = button(
+            "New run", theme, partial(session.go, ShowPlace("training/new")), icon="plus", tip="Set up a new run"
+        )
         self.learn = button(
             "Learn a task",
             theme,
-            self.recipes_asked.emit,
+            partial(session.go, ShowPlace("training/recipes")),
             icon="graduation-cap",
             tip="Recipes: moods, names, questions, translation, summaries, code, mails …, each with its score",
         )
@@ -86,7 +86,6 @@ class RunsPanel(QFrame):
         runs.runs_selected.connect(self._show_state)
         runs.clicked.connect(self._on_clicked)
         runs.delete_requested.connect(self._session.runs.delete)
-        runs.action_asked.connect(self._on_action)
         runs.runs.changed.connect(self._show_state)
         self.search.textChanged.connect(runs.runs.set_query)
         self.order.currentIndexChanged.connect(self._on_order)
@@ -125,11 +124,6 @@ class RunsPanel(QFrame):
         self.runs_selected.emit(self.list.chosen)
 
     # -- Actions ---------------------------------------------------------------------------------------------
-
-    @Slot(str, str)
-    def _on_action(self, run_id: str, name: str) -> None:
-        if not self.do(run_id, name):
-            self.action_asked.emit(run_id, name)
 
     def do(self, run_id: str, name: str) -> bool:
         """Do the RunAction `name` if it is to rename, edit notes, reveal or delete; return whether it was."""

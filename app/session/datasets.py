@@ -28,15 +28,11 @@ class Datasets(QObject):
         list_changed(): `list` has changed.
         changed(): `sha` has changed.
         added(sha): a dataset was added to the library; it is in the list and is the current one.
-        run_requested(sha): open the form for a new run on this dataset.
-        import_requested(files): open the import page with these files.
     """
 
     list_changed = Signal()
     changed = Signal()
     added = Signal(str)
-    run_requested = Signal(str)
-    import_requested = Signal(object)
 
     def __init__(
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject

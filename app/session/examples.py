@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
 from terrarium.app.session.chat import ChatSession
 from terrarium.app.session.chat_model import ChatModel
@@ -20,13 +20,7 @@ class TaskExample(NamedTuple):
 
 
 class Examples(QObject):
-    """Stores the last requested row until a page takes it.
-
-    Signals:
-        asked(): a row was requested; its model may already be open.
-    """
-
-    asked = Signal()
+    """Stores the last requested row until a page takes it."""
 
     def __init__(self, chat: ChatSession, parent: QObject) -> None:
         super().__init__(parent)
@@ -42,7 +36,6 @@ class Examples(QObject):
         if not is_open and not self._chat.open(run_id, step):
             self._example = None
             return False
-        self.asked.emit()
         return True
 
     def take(self, model: ChatModel) -> Mapping[str, Any] | None:

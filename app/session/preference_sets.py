@@ -31,12 +31,9 @@ class PreferenceSets(QObject):
 
     Signals:
         changed(): another set is current, or its pairs or thumbs have changed.
-        judging_requested(first, second): judge replies of two Candidates on the page “Judge replies”, which is
-            already in view; the same Candidate twice compares two replies of one model.
     """
 
     changed = Signal()
-    judging_requested = Signal(object, object)
 
     def __init__(
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject

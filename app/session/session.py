@@ -16,6 +16,7 @@ from terrarium.app.session.models_in_memory import ModelsInMemory
 from terrarium.app.session.preference_sets import PreferenceSets
 from terrarium.app.session.queue import TrainingQueue
 from terrarium.app.session.remembered import Detail, Remembered
+from terrarium.app.session.routes import Route, ShowPlace, TryPronouns
 from terrarium.app.session.runs import Runs
 from terrarium.app.session.status import Status
 from terrarium.app.session.tokenizers import Tokenizers
@@ -33,19 +34,11 @@ class Session(QObject):
     """Creates the services with their dependencies, connects them, and closes them in the right order.
 
     Signals:
-        tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
-        recipes_requested(name): show the recipes, with the recipe `name` (models.recipes.tasks) selected, none if ''.
-        pronouns_requested(): show the pronoun models, which point at the word that “it” refers to.
-        sweep_requested(tag): show the comparison of the runs with a tag, also of those that have not begun.
-        run_action_requested(run_id, name): perform an action on a run, one of app.runs.run_actions.
+        routed(route): go where a Route leads (see `go`).
         closing(): the worker is about to stop: end all work that uses it or runs in parallel.
     """
 
-    tab_requested = Signal(str)
-    recipes_requested = Signal(str)
-    pronouns_requested = Signal()
-    sweep_requested = Signal(str)
-    run_action_requested = Signal(str, str)
+    routed = Signal(object)
     closing = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -94,6 +87,10 @@ class Session(QObject):
         if warm_up:
             self.device.warm_up()
 
+    def go(self, route: Route) -> None:
+        """Go where a route leads: the window shows its page (app.shell.navigator)."""
+        self.routed.emit(route)
+
     def use_model(self, which: str, step: int | None = None) -> bool:
         """Show a run's model, or the live model (LIVE), in the view for its kind; return whether it can be opened.
 
@@ -108,11 +105,11 @@ class Session(QObject):
         run_id = state.run_id if which == LIVE and state is not None else which
         spec = self.runs.spec(run_id)
         if spec is not None and spec.data.source == PRONOUNS:
-            self.pronouns_requested.emit()
+            self.go(TryPronouns())
             return True
         if not self.chat.request(which, self.runs.best_of_task(which) if step is None else step):
             return False
-        self.tab_requested.emit("chat")
+        self.go(ShowPlace("chat"))
         return True
 
     def close(self) -> None:

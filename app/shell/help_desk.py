@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -13,7 +12,8 @@ from shiboken6 import isValid
 from terrarium.app.kit.help_mark import term_at
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.shell.places import Places
+from terrarium.app.session.routes import Go, ShowPlace, ShowPreferences
+from terrarium.app.shell.keys import KEYS
 
 if TYPE_CHECKING:  # imported on first use, so that the window appears sooner
     from terrarium.app.help.glossary import Glossary
@@ -51,12 +51,10 @@ class HelpDesk(QObject):
     opened = Signal()
     closed = Signal()
 
-    def __init__(
-        self, body: QSplitter, pages: Pages, places: Places, theme: ThemeProvider, show_keys: Callable[[], object]
-    ) -> None:
+    def __init__(self, body: QSplitter, pages: Pages, go: Go, theme: ThemeProvider) -> None:
         super().__init__(body)
-        self._body, self._pages, self._theme, self._show_keys = body, pages, theme, show_keys
-        self.places = places
+        self._body, self._pages, self._theme = body, pages, theme
+        self._go = go
         self.panel: HelpPanel | None = None
         """The panel; None until it is first shown."""
         self._read: tuple[Glossary, str] | None = None
@@ -98,8 +96,8 @@ class HelpDesk(QObject):
 
             glossary, problem = self._read_once()
             self.panel = HelpPanel(glossary, self._theme, problem)
-            self.panel.see_requested.connect(self.places.show)
-            self.panel.keys_requested.connect(self._show_keys)
+            self.panel.see_requested.connect(lambda place: self._go(ShowPlace(place)))
+            self.panel.keys_requested.connect(lambda: self._go(ShowPreferences(KEYS)))
             self.panel.closed.connect(self.close)
             self._body.addWidget(self.panel)
             width = round(_WIDTH * self._theme.text_scale)

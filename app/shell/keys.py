@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
+KEYS = "Keys:"
+"""The prefix of the headings of keyboard shortcuts in the preferences: a search for it lists the shortcuts only."""
+
 _Standard = QKeySequence.StandardKey
 
 

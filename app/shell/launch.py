@@ -20,7 +20,9 @@ from PySide6.QtWidgets import QApplication
 
 from terrarium.app.kit.theme import MODES, ThemeProvider
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.routes import SCHEME, Linked
 from terrarium.app.session.session import Session
+from terrarium.app.shell.links import LinkServer
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.window_place import fit_screen, restore_place
 from terrarium.app.worker.failures import describe
@@ -97,15 +99,19 @@ def choose_detail(session: Session) -> None:
 
 
 class Application(QApplication):
-    """The application, which on macOS receives the files that the user double-clicks.
+    """The application, which on macOS receives the files and links that the user opens with it.
 
     Signals:
-        file_opened(path): the user opened this file with the program.
+        file_opened(path), link_opened(link): the user opened this with the program.
     """
 
     file_opened = Signal(str)
+    link_opened = Signal(str)
 
     def event(self, event: QEvent) -> bool:
+        if isinstance(event, QFileOpenEvent) and event.url().scheme() == SCHEME:
+            self.link_opened.emit(event.url().toString())
+            return True
         if isinstance(event, QFileOpenEvent) and event.file():
             self.file_opened.emit(event.file())
             return True
@@ -136,8 +142,8 @@ def check_display(platform: str, environment: Mapping[str, str], plugins: Path) 
         ) from error
 
 
-def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
-    """Open the window, import the runs in `files` (.terrarium), and return the exit code when it is closed."""
+def run(argv: Sequence[str] | None = None, files: Sequence[Path] = (), route: Linked | None = None) -> int:
+    """Open the window, import the runs in `files` (.terrarium), follow `route`; return the exit code when it closes."""
     check_display(sys.platform, os.environ, Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)))
     app = QApplication.instance() or Application(list(argv or sys.argv[:1]))
     assert isinstance(app, QApplication)
@@ -161,10 +167,15 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
             session.notices.say(problem)
         window.relaunch.prepare()
         window.imports.open_files(files)
+        if route is not None:
+            session.go(route)
 
     window.painted.connect(after_first_paint)
     if isinstance(app, Application):
         app.file_opened.connect(lambda path: window.imports.open_files([Path(path)]))
+        app.link_opened.connect(window.links.open)
+    server = LinkServer(session.library.home, window)
+    server.received.connect(window.links.open)
     interrupts = Interrupts(window)
     interrupts.requested.connect(window.quit)
     window.show()
@@ -172,4 +183,5 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
         with only_known():  # no custom block runs on the window's thread: see app.session.blocks
             return app.exec()
     finally:
+        server.close()
         interrupts.close()

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QWidget
 
 from terrarium.app.help.palette import Palette, PaletteSource
 from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
-from terrarium.app.home.next_step import (
-    CHAT,
-    LEARN_TASK,
-    LONGER,
-    NEW_RUN,
-    OPEN_QUEUE,
-    OPEN_TEXT,
-    QUICK_START,
-    REMOVE,
-    RESUME,
-    RETRY,
-    SHOW,
-    TIME_MACHINE,
-    NextStep,
-)
 from terrarium.app.home.quickstart_notice import QuickStartNotice
 from terrarium.app.kit.basics import column, splitter
 from terrarium.app.kit.export_button import Exporter
@@ -35,17 +19,19 @@ from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.layout.tab_order import InTabOrder
 from terrarium.app.kit.logo import program_icon
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import ShowPlace, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.shell.closing import ClosingQuestion, remember_training
 from terrarium.app.shell.guide.desk import GuideDesk
 from terrarium.app.shell.help_desk import HelpDesk
 from terrarium.app.shell.import_dialog import ImportDialog
 from terrarium.app.shell.keys import key_groups
+from terrarium.app.shell.links import Links
 from terrarium.app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
+from terrarium.app.shell.navigator import Navigator
 from terrarium.app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, RunSource, TermSource
-from terrarium.app.shell.places import Places
 from terrarium.app.shell.preferences import Preferences
-from terrarium.app.shell.preferences_window import KEYS, PreferencesWindow
+from terrarium.app.shell.preferences_window import PreferencesWindow
 from terrarium.app.shell.relaunch import Relaunch
 from terrarium.app.shell.screens import page_factories
 from terrarium.app.shell.splitters import remember_splitters, restore_splitters
@@ -89,7 +75,7 @@ class MainWindow(QMainWindow):
         self._was_painted = self._may_close = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
-        self.top_bar: TopBar = TopBar(theme)
+        self.top_bar: TopBar = TopBar(session.go, theme)
         self.pages = Pages(page_factories(session, theme))
         body = InTabOrder()
         status = StatusBar(session, self.preferences, body)  # the first in it, for Tab to come to it after all pages
@@ -101,9 +87,11 @@ class MainWindow(QMainWindow):
         self._blocked = ""
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
-        self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
+        self.help = HelpDesk(self.beside, self.pages, session.go, theme)
         self.installEventFilter(Exporter(session.notices, theme, self))  # for the menus of charts
-        self.guide = GuideDesk(self, self.beside, self.help.places, theme)
+        self.guide = GuideDesk(self, self.beside, theme)
+        self.navigator = Navigator(self, self)
+        self.links = Links(self.navigator, session.notices, self.show_in_front)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
         self.grown_notice = QuickStartNotice(self)
         self._build_menus()
@@ -118,23 +106,15 @@ class MainWindow(QMainWindow):
         others = ViewAndHelp(self.session, self.toasts)
         self.toasts.report_requested.connect(lambda failure: others.show_report(self, self.theme, failure))
         actions = MenuActions(
-            new_run=self.show_new_run,
-            recipes=self.show_recipes,
-            open_text=self.texts.choose,
+            go=self.session.go,
             open_run=self.imports.ask_for_run,
-            models=self.show_models,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
-            quickstart=self.start_quickstart,
             reveal_library=others.reveal_library,
-            show_trash=self.show_trash,
-            show_tab=self.show_tab,
-            show_home=self.show_home,
-            show_preferences=self.show_preferences,
-            show_keys=self.show_keys,
             guide=self.guide.toggle,
             help_here=self.help.open_here,
             find_anything=self.show_palette,
+            copy_link=self.links.copy,
             open_log=others.open_log,
             report=lambda: others.show_report(self, self.theme),
             extensions=lambda: others.show_extensions(self, self.theme),
@@ -146,9 +126,9 @@ class MainWindow(QMainWindow):
         self.palette_sources: list[PaletteSource] = [
             MenuSource(self.menuBar, but=FIND_ANYTHING),
             RunSource(self),
-            PlaceSource(self.help.places.show),
-            LibrarySource(self),
-            TermSource(self.help),
+            PlaceSource(self.session.go),
+            LibrarySource(self.session),
+            TermSource(self.help, self.session.go),
             self.guide,
         ]
 
@@ -156,19 +136,11 @@ class MainWindow(QMainWindow):
         session = self.session
         self.pages.page_made.connect(self._on_page_made)
         self.pages.currentChanged.connect(lambda: session.undo.show_stack(self.pages.current))
-        self.top_bar.tab_chosen.connect(self.show_tab)
-        self.top_bar.quickstart_requested.connect(self.show_quickstart)
+        self.top_bar.tab_chosen.connect(lambda name: session.go(ShowPlace(name)))
         self.top_bar.guide_requested.connect(self.guide.toggle)
         self.help.opened.connect(self.guide.hide_for_help)
         self.help.closed.connect(self.guide.show_again)
-        session.tab_requested.connect(self.show_tab)
-        self.imports.run_opened.connect(self.show_run)
-        session.recipes_requested.connect(self.show_recipes)
-        session.pronouns_requested.connect(self.show_pronouns)
-        session.sweep_requested.connect(self.show_sweep)
-        session.run_action_requested.connect(self.do_to_run)
-        session.datasets.run_requested.connect(self.show_new_run_on_dataset)
-        session.datasets.import_requested.connect(self.show_import)
+        self.imports.run_opened.connect(lambda run_id: session.go(ShowRun(run_id)))
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
         session.training.changed.connect(self._show_growing)
@@ -181,40 +153,13 @@ class MainWindow(QMainWindow):
     def _on_page_made(self, name: str, page: QWidget) -> None:
         restore_splitters(self.session, page)
         if isinstance(page, Home):
-            self._connect_home(page)
+            page.remove_requested.connect(lambda item_id: self.training.queue.remove(item_id))
         elif name == "training":
             page.run_view.views.view_changed.connect(self._on_run_view)  # type: ignore[attr-defined]
         elif name == "chat" and self.relaunch.reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
-        elif name == "quickstart":
-            page.chat_requested.connect(self.session.use_model)  # type: ignore[attr-defined]
-            page.closed.connect(self.show_home)  # type: ignore[attr-defined]
-            page.machine_requested.connect(self.show_time_machine)  # type: ignore[attr-defined]
-            page.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
-            page.tokenizer_requested.connect(self.show_tokenizer_of)  # type: ignore[attr-defined]
-            page.tune_requested.connect(self.texts.tune_published)  # type: ignore[attr-defined]
-            page.another_requested.connect(self.texts.choose)  # type: ignore[attr-defined]
         elif name == "models":
             self.imports.connect_page(page)
-            page.card.inside_requested.connect(self.show_glass_box)  # type: ignore[attr-defined]
-
-    def _connect_home(self, page: Home) -> None:
-        page.quickstart_requested.connect(self.start_quickstart)
-        page.cards.file_requested.connect(self.texts.choose)
-        page.cards.file_quickstart_requested.connect(self.texts.start_quickstart)
-        page.cards.file_run_requested.connect(self.texts.show_new_run)
-        page.cards.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
-        page.cards.design_requested.connect(lambda: self.show_tab("builder"))
-        page.guide_requested.connect(lambda: self.guide.show())
-        page.recipes_requested.connect(self.show_recipes)
-        page.models_requested.connect(self.show_models)
-        page.runs_requested.connect(lambda: self.show_tab("training"))
-        page.pronouns_requested.connect(self.show_pronouns)
-        page.running_requested.connect(self.show_running)
-        page.chat_requested.connect(self.session.use_model)
-        page.machine_requested.connect(self.show_time_machine)
-        page.run_requested.connect(self.show_run)
-        page.step_requested.connect(self._on_step_requested)
 
     # -- Screens ----------------------------------------------------------------------------------------
 
@@ -298,59 +243,11 @@ class MainWindow(QMainWindow):
             return None
         return self.pages.page("chat").text_in_view  # type: ignore[attr-defined, no-any-return]
 
-    def show_new_run(self) -> None:
-        """Show the form for a new run."""
-        self.show_tab("training")
-        self.training.show_new_run()
-
     @Slot()
     def show_models(self) -> None:
         """Show the published models that can be downloaded, and those on this computer."""
         self.pages.show_page("models").setFocus()
         self.top_bar.show_current("")
-
-    @Slot(str)
-    def show_recipes(self, name: str = "") -> None:
-        """Show the tasks that can be learned, scrolled to the recipe of that name, if given."""
-        self.show_tab("training")
-        self.training.show_recipes(name)
-
-    @Slot(str)
-    def show_run(self, run_id: str) -> None:
-        """Show a run in the training tab."""
-        self.show_tab("training")
-        self.training.show_run(run_id)
-
-    @Slot(str)
-    def show_sweep(self, tag: str) -> None:
-        """Show the comparison of the runs with a tag in the training tab."""
-        self.show_tab("training")
-        self.training.show_sweep(tag)
-
-    @Slot(str, str)
-    def do_to_run(self, run_id: str, name: str) -> None:
-        """Perform an action on a run in the training tab, one of app.runs.run_actions."""
-        self.show_tab("training")
-        self.training.do(run_id, name)
-
-    @Slot(str)
-    def show_time_machine(self, run_id: str) -> None:
-        """Show the time machine of a run."""
-        self.show_run(run_id)
-        self.training.run_view.views.show_view("machine")
-
-    @Slot(str)
-    def show_glass_box(self, run_id: str) -> None:
-        """Open the chat with a run, with the glass box beside it."""
-        if self.session.chat.open(run_id):
-            self.show_tab("chat")
-            self.pages.page("chat").look_inside(run_id)  # type: ignore[attr-defined]
-
-    @Slot()
-    def show_pronouns(self) -> None:
-        """Show the page of the pronoun models, in the chat tab."""
-        self.show_tab("chat")
-        self.pages.page("chat").show_pronouns()  # type: ignore[attr-defined]
 
     @Slot()
     def show_running(self) -> None:
@@ -362,24 +259,6 @@ class MainWindow(QMainWindow):
         state = self.session.training.state
         if self.session.training.active and state is not None and state.run_id:
             self.training.show_run(state.run_id)
-
-    @Slot(object)
-    def _on_step_requested(self, step: NextStep) -> None:
-        actions: dict[str, Callable[[], object]] = {
-            QUICK_START: self.start_quickstart,
-            SHOW: self.show_running,
-            CHAT: lambda: self.session.use_model(step.run_id),
-            TIME_MACHINE: lambda: self.show_time_machine(step.run_id),
-            RESUME: lambda: self.relaunch.resume(step.run_id),
-            RETRY: lambda: self.session.queue.retry(step.run_id) and self.session.queue.start(),
-            REMOVE: lambda: self.training.queue.remove(step.run_id),
-            OPEN_QUEUE: self.show_running,
-            OPEN_TEXT: self.texts.choose,
-            LEARN_TASK: self.show_recipes,
-            NEW_RUN: self.show_new_run,
-            LONGER: lambda: self.do_to_run(step.run_id, "longer"),
-        }
-        actions[step.action]()
 
     @Slot(str)
     def _on_run_view(self, name: str) -> None:
@@ -405,33 +284,12 @@ class MainWindow(QMainWindow):
         """Open the command palette, and return it."""
         if self._palette is None:
             remembered = self.session.remembered
-            self._palette = Palette(self.palette_sources, self.theme, self, remembered.get(_RECENT, []))
+            self._palette = Palette(
+                self.palette_sources, self.theme, self, remembered.get(_RECENT, []), link=self.links.entry
+            )
             self._palette.used.connect(lambda keys: remembered.set(_RECENT, keys))
         self._palette.open()
         return self._palette
-
-    @Slot()
-    def show_keys(self) -> None:
-        """Show the keyboard shortcuts."""
-        self.show_preferences(KEYS)
-
-    @Slot(str)
-    def show_tokenizer_of(self, run_id: str) -> None:
-        """Show the tokenizer of a run in the tokenizer tab."""
-        self.session.tokenizers.choose(self.session.runs.tokenizer_name(run_id))
-        self.show_tab("tokenizer")
-
-    @Slot(str)
-    def show_new_run_on_dataset(self, sha: str) -> None:
-        """Show the form for a new run on a dataset of the library."""
-        self.show_new_run()
-        self.training.new_run.learn_from(sha)
-
-    @Slot(object)
-    def show_import(self, files: tuple[str, ...]) -> None:
-        """Show the data tab's import page with these files."""
-        self.show_tab("data")
-        self.pages.page("data").open_import(files)  # type: ignore[attr-defined]
 
     # -- Event handlers ---------------------------------------------------------------------------------
 
@@ -476,6 +334,12 @@ class MainWindow(QMainWindow):
         if not self._was_painted:
             self._was_painted = True
             QTimer.singleShot(0, self, self.painted.emit)
+
+    def show_in_front(self) -> None:
+        """Show the window in front of those of other programs."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.raise_()
+        self.activateWindow()
 
     def quit(self) -> None:
         """Close without asking; a run in training is saved."""

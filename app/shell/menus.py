@@ -9,6 +9,8 @@ from functools import partial
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
+from terrarium.app.session.routes import ChooseTexts, Go, ShowPlace, ShowPreferences, ShowTrash, StartQuickStart
+from terrarium.app.shell.keys import KEYS
 from terrarium.app.shell.preferences import Preference, Preferences
 from terrarium.app.shell.top_bar import HOME_KEYS, TABS
 from terrarium.app.shell.undo_actions import UndoActions
@@ -19,25 +21,17 @@ FIND_ANYTHING = "Find anything…"
 
 @dataclass(frozen=True, kw_only=True)
 class MenuActions:
-    """The actions behind the menu entries."""
+    """What the menu entries do: most of them `go` to a route."""
 
-    new_run: Callable[[], object]
-    recipes: Callable[[], object]
-    open_text: Callable[[], object]
+    go: Go
     open_run: Callable[[], object]
-    models: Callable[[], object]
     import_folder: Callable[[], object]
     import_file: Callable[[], object]
-    quickstart: Callable[[], object]
     reveal_library: Callable[[], object]
-    show_trash: Callable[[], object]
-    show_tab: Callable[[str], object]
-    show_home: Callable[[], object]
-    show_preferences: Callable[[], object]
-    show_keys: Callable[[], object]
     guide: Callable[[], object]
     help_here: Callable[[], object]
     find_anything: Callable[[], object]
+    copy_link: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
     extensions: Callable[[], object]
@@ -47,36 +41,37 @@ class MenuActions:
 
 def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions, actions: MenuActions) -> None:
     """Fill the window's menu bar: File, Edit, View and Help."""
-    bar = window.menuBar()
+    bar, go = window.menuBar(), actions.go
     file = bar.addMenu("&File")
-    _add(file, "Quic&k start", actions.quickstart, "Ctrl+Shift+Q")
-    _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # the chat tab uses Ctrl+N
-    _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
-    _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
+    _add(file, "Quic&k start", partial(go, StartQuickStart()), "Ctrl+Shift+Q")
+    _add(file, "&New run", partial(go, ShowPlace("training/new")), "Ctrl+Shift+N")  # the chat tab uses Ctrl+N
+    _add(file, "&Learn a task", partial(go, ShowPlace("training/recipes")), "Ctrl+Shift+L")
+    _add(file, "&Open text file…", partial(go, ChooseTexts()), QKeySequence.StandardKey.Open)
     _add(file, "Open a .terrarium &file…", actions.open_run)
     file.addSeparator()
-    _add(file, "&Models…", actions.models, "Ctrl+Shift+M")
+    _add(file, "&Models…", partial(go, ShowPlace("models")), "Ctrl+Shift+M")
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
     _add(file, "&Show library in folder", actions.reveal_library)
-    _add(file, "&Trash…", actions.show_trash)
+    _add(file, "&Trash…", partial(go, ShowTrash()))
     file.addSeparator()
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)
     edit = bar.addMenu("&Edit")
     undo.add_to(edit)
     edit.addSeparator()
+    _add(edit, "Copy a &link to this page", actions.copy_link, "Ctrl+Shift+K")
     _add(edit, FIND_ANYTHING, actions.find_anything, "Ctrl+K")
-    entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
+    entry = _add(edit, "&Preferences…", partial(go, ShowPreferences()), "Ctrl+,")
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
-    _add(view, "&Home", actions.show_home, HOME_KEYS)
+    _add(view, "&Home", partial(go, ShowPlace("home")), HOME_KEYS)
     taken = set("hies")  # the access keys of the other entries
     for number, (name, text, _, _) in enumerate(TABS, start=1):
         at = next(at for at, letter in enumerate(text.lower()) if letter not in taken)
         taken.add(text[at].lower())
-        _add(view, f"{text[:at]}&{text[at:]}", partial(actions.show_tab, name), f"Ctrl+{number}")
+        _add(view, f"{text[:at]}&{text[at:]}", partial(go, ShowPlace(name)), f"Ctrl+{number}")
     view.addSeparator()
     _add_choices(view.addMenu("Deta&il"), preferences.detail)
     _add_choices(view.addMenu("Th&eme"), preferences.theme)
@@ -87,7 +82,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "&Guide", actions.guide, "Ctrl+Shift+G")
     _add(help_menu, "&What is this? (glossary)", actions.help_here, "F1")
-    _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
+    _add(help_menu, "&Keyboard shortcuts", partial(go, ShowPreferences(KEYS)))
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()

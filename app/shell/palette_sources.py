@@ -10,10 +10,11 @@ from PySide6.QtWidgets import QMenu, QMenuBar
 
 from terrarium.app.help.palette import PaletteEntry
 from terrarium.app.help.places import FOUND_BY, PLACES
+from terrarium.app.session.routes import DoToRun, Go, LearnTask, ShowDesign, ShowPlace, ShowRun, ShowTerm, ShowTokenizer
 from terrarium.app.session.session import Session
 from terrarium.app.shell.help_desk import HelpDesk
 from terrarium.app.shell.keys import plain
-from terrarium.app.shell.places import Screens
+from terrarium.app.shell.navigator import Screens
 
 
 class MenuSource:
@@ -71,7 +72,7 @@ class RunSource:
             PaletteEntry(
                 key=f"run action/{action.name}",
                 title=action.words.rstrip("…"),
-                do=partial(session.run_action_requested.emit, run_id, action.name),
+                do=partial(session.go, DoToRun(run_id, action.name)),
                 where=session.runs.find(run_id).name,
                 find_by=action.tip,
             )
@@ -90,8 +91,8 @@ class RunSource:
 class PlaceSource:
     """The views of the tabs and the settings of the forms. The tabs themselves are in the View menu."""
 
-    def __init__(self, show: Callable[[str], object]) -> None:
-        self._show = show
+    def __init__(self, go: Go) -> None:
+        self._go = go
 
     def entries(self) -> Sequence[PaletteEntry]:
         """Return each place, titled by the last part of its path."""
@@ -99,7 +100,7 @@ class PlaceSource:
             PaletteEntry(
                 key=f"place/{place}",
                 title=words.rpartition(" → ")[2],
-                do=partial(self._show, place),
+                do=partial(self._go, ShowPlace(place)),
                 where=words.rpartition(" → ")[0],
                 find_by=f"view {FOUND_BY.get(place, '')}",
             )
@@ -111,17 +112,17 @@ class PlaceSource:
 class LibrarySource:
     """The runs, designs, tokenizers and recipes."""
 
-    def __init__(self, window: Screens) -> None:
-        self._window = window
+    def __init__(self, session: Session) -> None:
+        self._session, self._go = session, session.go
 
     def entries(self) -> Sequence[PaletteEntry]:
         """Return the current items of the library, and the built-in designs and recipes."""
-        session = self._window.session
+        session = self._session
         return [*self._runs(session), *self._designs(session), *self._tokenizers(session), *self._recipes()]
 
     def _runs(self, session: Session) -> list[PaletteEntry]:
         return [
-            PaletteEntry(key=f"run/{run.id}", title=run.name, do=partial(self._show_run, run.id), where="Run")
+            PaletteEntry(key=f"run/{run.id}", title=run.name, do=partial(self._go, ShowRun(run.id)), where="Run")
             for run in session.runs.known()
         ]
 
@@ -133,7 +134,7 @@ class LibrarySource:
             PaletteEntry(
                 key=f"design/{name}",
                 title=design_title(name),
-                do=partial(self._show_design, name),
+                do=partial(self._go, ShowDesign(name)),
                 where="Design",
                 find_by=name,
             )
@@ -145,7 +146,7 @@ class LibrarySource:
             PaletteEntry(
                 key=f"tokenizer/{info.name}",
                 title=info.name,
-                do=partial(self._show_tokenizer, info.name),
+                do=partial(self._go, ShowTokenizer(info.name)),
                 where="Tokenizer",
             )
             for info in session.tokenizers.list()
@@ -162,30 +163,18 @@ class LibrarySource:
             PaletteEntry(
                 key=f"recipe/{name}",
                 title=title,
-                do=partial(self._window.show_recipes, name),
+                do=partial(self._go, LearnTask(name)),
                 where="Learn a task",
             )
             for name, title in titles.items()
         ]
 
-    def _show_run(self, run_id: str) -> None:
-        self._window.show_tab("training")
-        self._window.training.show_run(run_id)
-
-    def _show_design(self, name: str) -> None:
-        if self._window.session.designs.choose(name):
-            self._window.show_tab("builder")
-
-    def _show_tokenizer(self, name: str) -> None:
-        self._window.session.tokenizers.choose(name)
-        self._window.show_tab("tokenizer")
-
 
 class TermSource:
     """The terms of the glossary."""
 
-    def __init__(self, desk: HelpDesk) -> None:
-        self._desk = desk
+    def __init__(self, desk: HelpDesk, go: Go) -> None:
+        self._desk, self._go = desk, go
 
     def entries(self) -> Sequence[PaletteEntry]:
         """Return each term; it is found by its synonyms, too."""
@@ -193,7 +182,7 @@ class TermSource:
             PaletteEntry(
                 key=f"term/{entry.term}",
                 title=entry.term,
-                do=partial(self._desk.show_term, entry.term),
+                do=partial(self._go, ShowTerm(entry.term)),
                 where="Glossary",
                 find_by=" ".join(entry.also),
             )

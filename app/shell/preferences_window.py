@@ -15,12 +15,10 @@ from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.shell.keys import KeyRow
+from terrarium.app.shell.keys import KEYS, KeyRow
 from terrarium.app.shell.preferences import Preference, PreferenceBox, Preferences
 from terrarium.models.library.library import VARIABLE, choose_location, find_location
 
-KEYS = "Keys:"
-"""The prefix of the headings of keyboard shortcuts: a search for it lists the shortcuts only."""
 _EDITOR_WIDTH = 220
 
 

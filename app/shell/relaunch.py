@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from terrarium.app.home.home import Home
+from terrarium.app.session.routes import DoToRun
 from terrarium.app.shell.closing import take_saved_run
-from terrarium.app.shell.places import Screens
+from terrarium.app.shell.navigator import Screens
 from terrarium.app.shell.screens import load_pages
 from terrarium.app.shell.top_bar import HOME, TABS
 from terrarium.app.worker.background import LatestTask
@@ -108,5 +109,4 @@ class Relaunch(QObject):
 
     def resume(self, run_id: str) -> None:
         """Resume a run and show the training tab."""
-        if self._session.training.resume_run(run_id):
-            self._window.show_tab("training")
+        self._session.go(DoToRun(run_id, "resume"))

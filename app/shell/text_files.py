@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from terrarium.app.home.home import Home
 from terrarium.app.kit.file_dialogs import FILE_FILTER
 from terrarium.app.session.datasets import about_rows
-from terrarium.app.shell.places import Screens
+from terrarium.app.session.routes import DoToRun, ImportFiles, ShowPlace
+from terrarium.app.shell.navigator import Screens
 from terrarium.app.shell.toasts import Toasts
 from terrarium.models.corpora.text_corpora import check_text_files
 from terrarium.models.library.run_record import RunInfo
@@ -26,8 +27,6 @@ class TextWindow(Screens, Protocol):
     def home(self) -> Home: ...
     @property
     def toasts(self) -> Toasts: ...
-    def start_quickstart_on(self, files: tuple[str, ...]) -> None: ...
-    def do_to_run(self, run_id: str, name: str) -> None: ...
 
 
 class TextFiles(QObject):
@@ -52,28 +51,15 @@ class TextFiles(QObject):
 
     def offer(self, files: Sequence[str]) -> None:
         """Offer actions for text files on the home page, or show a notice there that says why none are possible."""
-        self._window.show_home()
+        self._window.session.go(ShowPlace("home"))
         if not self._window.session.notices.attempt(lambda: check_text_files(files)):
             self._window.home.offer_files(())  # remove the offer of earlier files
             return
         self._window.home.offer_files(tuple(files))
         if about := about_rows(files):
-            datasets = self._window.session.datasets
-            self._window.toasts.offer(about, "Import them…", lambda: datasets.import_requested.emit(tuple(files)))
+            go = self._window.session.go
+            self._window.toasts.offer(about, "Import them…", partial(go, ImportFiles(tuple(files))))
 
-    @Slot()
-    def start_quickstart(self) -> None:
-        """Start a quick start on the offered files."""
-        self._window.start_quickstart_on(self._window.home.cards.files)
-
-    @Slot()
-    def show_new_run(self) -> None:
-        """Show the form for a new run on the offered files."""
-        self._window.show_new_run()
-        self._window.training.new_run.begin()
-        self._window.training.new_run.data.set_files(self._window.home.cards.files)
-
-    @Slot(object)
     def tune_published(self, files: tuple[str, ...]) -> None:
         """Show the form to fine-tune the newest imported model on files; without such a model, the page “Models”."""
         published = [run.id for run in self._window.session.runs.list() if _is_published(run)]
@@ -81,7 +67,7 @@ class TextFiles(QObject):
             self._tune(published[0], files)
             return
         self._to_tune_on = files
-        self._window.show_models()
+        self._window.session.go(ShowPlace("models"))
         self._window.session.notices.say("Download a model here first, or open one; then fine-tune it on your text.")
 
     @Slot(str, str)
@@ -94,7 +80,7 @@ class TextFiles(QObject):
             self._to_tune_on = ()
 
     def _tune(self, run_id: str, files: tuple[str, ...]) -> None:
-        self._window.do_to_run(run_id, "tune")
+        self._window.session.go(DoToRun(run_id, "tune"))
         self._window.training.new_run.data.set_files(files)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
@@ -10,6 +12,7 @@ from terrarium.app.kit.basics import button, label
 from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Go, ShowQuickStart
 from terrarium.models.number_words import format_done
 
 HOME, HOME_KEYS = "home", "Alt+Home"
@@ -33,14 +36,13 @@ class TopBar(QFrame):
 
     Signals:
         tab_chosen(name): HOME, or one of the names in TABS.
-        quickstart_requested(), guide_requested(): the user pressed Quick start, or Guide.
+        guide_requested(): the user pressed Guide.
     """
 
     tab_chosen = Signal(str)
-    quickstart_requested = Signal()
     guide_requested = Signal()
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "top-bar")
         layout = QHBoxLayout(self)
@@ -86,7 +88,7 @@ class TopBar(QFrame):
         self.quickstart_button = button(
             "Quick start",
             theme,
-            self.quickstart_requested.emit,
+            partial(go, ShowQuickStart()),
             icon="mdi6.sprout",
             tip=_QUICKSTART_TIP,
         )

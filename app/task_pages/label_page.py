@@ -14,6 +14,7 @@ from terrarium.app.kit.basics import button, column, group, label, row, show_wor
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.routes import DoToRun, NewRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
 from terrarium.app.task_pages.task_page import TaskPage, text_box
@@ -251,5 +252,5 @@ class _Correcting(QWidget):
     def _on_added(self, sha: str) -> None:
         if sha == self._made:
             self._made = ""
-            self._session.run_action_requested.emit(self._tuned, "tune")
-            self._session.datasets.run_requested.emit(sha)
+            self._session.go(DoToRun(self._tuned, "tune"))
+            self._session.go(NewRun(dataset=sha))

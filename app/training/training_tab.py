@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QTimer, Slot
@@ -10,7 +11,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from terrarium.app.kit.basics import column, frame, group, splitter, stacked
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.lineage.next_steps import Judging, NextRun
 from terrarium.app.new_run.align_picker import AlignPicker
 from terrarium.app.new_run.choices import RunChoices
 from terrarium.app.new_run.new_run_page import NewRun
@@ -23,7 +23,6 @@ from terrarium.app.runs.runs_panel import RunsPanel
 from terrarium.app.session.chat_model import LIVE
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
-from terrarium.models.recipes.demonstrations.bases import steps_of_strong
 from terrarium.models.runs.run_queue import QueuedRun
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -58,20 +57,9 @@ class TrainingTab(QWidget):
         self._connect()
 
     def _connect(self) -> None:
-        panel, session = self.panel, self._session
-        panel.run_chosen.connect(self._on_run_chosen)
-        panel.runs_selected.connect(self._on_runs_selected)
-        self.comparison.run_asked.connect(self.show_run)
-        panel.new_asked.connect(self.show_new_run)
-        panel.recipes_asked.connect(self.show_recipes)
-        panel.action_asked.connect(self.do)
-        self.run_view.action_asked.connect(self.do)
-        self.run_view.same_asked.connect(self.show_template)
-        self.run_view.checkpoint_chat_asked.connect(session.use_model)
-        self.run_view.example_asked.connect(self._on_example)
-        self.run_view.run_asked.connect(self.show_run)
-        self.run_view.tokenizer_asked.connect(self._on_tokenizer)
-        self.run_view.step_chosen.connect(self._on_next_step)
+        session = self._session
+        self.panel.run_chosen.connect(self._on_run_chosen)
+        self.panel.runs_selected.connect(self._on_runs_selected)
         self.queue.removed.connect(self._on_removed)
         session.training.changed.connect(self._on_training)
         session.queue.changed.connect(self._show_queue)
@@ -126,13 +114,8 @@ class TrainingTab(QWidget):
     def recipes(self) -> RecipesPage:
         """The recipes page, built lazily."""
         if self._recipes is None:
-            self._recipes = page = RecipesPage(self._session, self._theme)
-            page.run_asked.connect(self.show_run)
-            page.scores_asked.connect(self._on_scores)
-            page.chat_asked.connect(self._session.use_model)
-            page.train_asked.connect(self._on_train_on)
-            page.stop_asked.connect(self._on_stop_at)
-            self.pages.addWidget(page)
+            self._recipes = RecipesPage(self._session, self._theme)
+            self.pages.addWidget(self._recipes)
         return self._recipes
 
     @property
@@ -159,8 +142,6 @@ class TrainingTab(QWidget):
         self.comparison.show_tag(tag)
         self.pages.setCurrentWidget(self.comparison)
 
-    @Slot(str)
-    @Slot(str, object)
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
         """Show the new-run form with the settings of an existing run, with `design` in place of its model if given."""
         self.new_run.show_template(run_id, design)
@@ -220,6 +201,11 @@ class TrainingTab(QWidget):
         return self.run_view.run_id if self.pages.currentWidget() is self.run_view else ""
 
     @property
+    def compared_tag(self) -> str:
+        """The tag of the runs whose comparison is in view, or "" if another page or a comparison of chosen runs is."""
+        return self.comparison.tag if self.pages.currentWidget() is self.comparison else ""
+
+    @property
     def _is_following_comparison(self) -> bool:
         return self.pages.currentWidget() is self.comparison and self.comparison.is_following
 
@@ -252,7 +238,6 @@ class TrainingTab(QWidget):
         undo.add("training", step)
         self._session.notices.deleted.emit(words, lambda: undo.take_back("training", step))
 
-    @Slot(str, str)
     def do(self, run_id: str, name: str) -> None:
         """Perform an action of app.runs.run_actions on a run; run_id "" is the current training before it has a run."""
         if name == "chat":
@@ -272,43 +257,11 @@ class TrainingTab(QWidget):
             if self.run_view.run_id == run_id:  # unless the run is gone
                 self.run_view.do(name)
 
-    @Slot(str)
-    def _on_train_on(self, run_id: str) -> None:
+    def fork(self, run_id: str, step: int | None, changes: Mapping[str, Any] | None) -> None:
+        """Show a run, and ask how to fork it at a step (see `RunView.ask_for_fork`)."""
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # unless the run is gone
-            info = self._session.runs.look_up(run_id)
-            steps = steps_of_strong(0 if info is None else info.step)
-            self.run_view.ask_for_fork(None, {"steps": steps})
-
-    @Slot(str, int)
-    def _on_stop_at(self, run_id: str, step: int) -> None:
-        self.run_view.forks.stop_at(run_id, step)
-
-    @Slot(str)
-    def _on_scores(self, run_id: str) -> None:
-        self.show_run(run_id)
-        if self.run_view.run_id == run_id:  # unless the run is gone
-            self.run_view.views.show_view("scores")
-
-    @Slot(str, int, object)
-    def _on_example(self, run_id: str, step: int, row: dict[str, Any]) -> None:
-        if self._session.examples.ask(run_id, step, row):
-            self._session.tab_requested.emit("chat")
-
-    @Slot(object)
-    def _on_next_step(self, does: NextRun | Judging) -> None:
-        """Open the form for the next stage of a run, or open the chat to judge replies."""
-        if isinstance(does, Judging):
-            self._session.tab_requested.emit("chat")
-            self._session.preferences.judging_requested.emit(does.first, does.second)
-            return
-        self.show_new_run()
-        self.new_run.show_stage(does.parent, does.stage, does.reward_model, does.data)
-
-    @Slot(str)
-    def _on_tokenizer(self, name: str) -> None:
-        self._session.tokenizers.choose(name)
-        self._session.tab_requested.emit("tokenizer")
+            self.run_view.ask_for_fork(step, changes)
 
 
 def _has_focus_within(widget: QWidget) -> bool:

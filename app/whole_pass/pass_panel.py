@@ -21,6 +21,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.export_button import ExportButton, ExportSource
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Route, ShowPlace, ShowTokenizer
 from terrarium.app.session.session import Session
 from terrarium.app.whole_pass.answer import PassAnswer, read_answer
 from terrarium.app.whole_pass.pass_view import PassView, numbers_of
@@ -66,7 +67,7 @@ class PassPanel(AnswerPanel):
             "", theme, self.open_wide, icon="arrows-out", role="quiet-icon", tip="Show the picture in full width"
         )
         self.head.add(self.enlarge)
-        self.view.door_opened.connect(self.place_requested)
+        self.view.door_opened.connect(self._go_on)
         self.examiner.done.connect(self._on_answer)
         session.detail.changed.connect(self._show_detail)
         self._show_detail()
@@ -75,10 +76,21 @@ class PassPanel(AnswerPanel):
         """Show the picture in a window of its own, which follows the token as this panel does."""
         if self.wide is None:
             self.wide = _WideWindow(self._session, self._theme, self.focus, self._heading, self._numbers, self)
-            self.wide.view.door_opened.connect(self.place_requested)
+            self.wide.view.door_opened.connect(self._go_on)
             self._show_detail()
         self._update_wide()
         self.wide.open_beside(self.window())
+
+    @Slot(str)
+    def _go_on(self, name: str) -> None:
+        """Go on to the panel, or the page, about a part of the pass."""
+        model = self._session.chat.model
+        route: Route = ShowPlace(f"chat/{name}")
+        if name == "embeddings":
+            route = ShowPlace("chat/mode/embeddings")
+        elif name == "tokenizer":
+            route = ShowTokenizer(self._session.runs.tokenizer_name(model.run_id) if model is not None else "")
+        self._session.go(route)
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)

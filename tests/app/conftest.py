@@ -19,6 +19,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run import proposer
 from terrarium.app.session import device
+from terrarium.app.session.routes import Route
 from terrarium.app.session.session import Session
 from terrarium.app.worker.worker import Worker
 from terrarium.models.design.custom import only_known
@@ -110,6 +111,14 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
 def heard(session: Session) -> Heard:
     """What `session` says."""
     return Heard(session)
+
+
+@pytest.fixture
+def went(session: Session) -> list[Route]:
+    """The routes on which `session` was asked to go."""
+    routes: list[Route] = []
+    session.routed.connect(routes.append)
+    return routes
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
             Axis(title="Added to the score", low=lowest, high=0.0),
             describe,
         ),
-        second=_pair_matrix(f"Head {head + 1}: remaining weight", kept, length, ((1.0, "all"), (0.5, "½"), (0.0, "none")), describe_cell),
+        second=_pair_matrix(
+            f"Head {head + 1}: remaining weight", kept, length, ((1.0, "all"), (0.5, "½"), (0.0, "none")), describe_cell
+        ),
         beside=True,
     )
 
@@ -112,7 +114,15 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
             Axis(title="Bucket", low=0, high=max(top, 1)),
             describe,
         ),
-        second=_pair_matrix("Bucket of each pair", matrix, length, ((0.0, "0"), (float(top), str(top))), describe_cell, colours="quantity", high=float(top)),
+        second=_pair_matrix(
+            "Bucket of each pair",
+            matrix,
+            length,
+            ((0.0, "0"), (float(top), str(top))),
+            describe_cell,
+            colours="quantity",
+            high=float(top),
+        ),
         beside=True,
     )
 
@@ -230,7 +240,16 @@ def _learned_biases(
             Axis(title="Added to the score", low=-limit, high=limit),
             describe,
         ),
-        second=_pair_matrix(f"Head {head + 1} as a matrix", matrix, length, ((limit, format_number(limit)), (0.0, "0"), (-limit, format_number(-limit))), describe_cell, colours="diverging", low=-limit, high=limit),
+        second=_pair_matrix(
+            f"Head {head + 1} as a matrix",
+            matrix,
+            length,
+            ((limit, format_number(limit)), (0.0, "0"), (-limit, format_number(-limit))),
+            describe_cell,
+            colours="diverging",
+            low=-limit,
+            high=limit,
+        ),
         beside=True,
     )
 

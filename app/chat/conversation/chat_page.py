@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtWidgets import QFrame, QStackedWidget, QWidget
@@ -21,6 +22,7 @@ from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.text.highlighter import prepare_colours
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import Go, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 
@@ -50,14 +52,12 @@ class ChatPage(QWidget):
     Signals:
         newest_requested(): open the newest model of the library.
         model_requested(run_id): open the model that this chat used.
-        train_requested(): there is no model yet; train one.
         pointer_left(): the pointer has left the message field and the starters.
     """
 
     model_requested = Signal(str)
     newest_requested = Signal()
     pointer_left = Signal()
-    train_requested = Signal()
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class ChatPage(QWidget):
         self._preparing.ask(prepare_colours)  # so that the first code block of a reply does not wait for it
         self.view = ChatView(conversation, theme)
         self.view.set_markdown(session.remembered.get(_MARKDOWN, True))
-        self.pages = ChatPages(self.view, theme)
+        self.pages = ChatPages(self.view, session.go, theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme, next_prompt.problem_of)
         self.setFocusProxy(self.composer.field)
@@ -96,7 +96,6 @@ class ChatPage(QWidget):
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self._show_model)
         self.pages.open_requested.connect(self.newest_requested)
-        self.pages.train_requested.connect(self.train_requested)
         self.composer.sent.connect(lambda text: conversation.say(Message(content=text)))
         next_prompt.changed.connect(self.composer.recheck)
         self.composer.edit_requested.connect(self.view.edit_last)
@@ -240,17 +239,15 @@ class ChatPages(QStackedWidget):
 
     Signals:
         open_requested(): open the newest model.
-        train_requested(): train a model.
     """
 
     open_requested = Signal()
-    train_requested = Signal()
 
-    def __init__(self, chat: QWidget, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, chat: QWidget, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.open = button("Open", theme, self.open_requested.emit, icon="chat-circle", role="primary")
         self.open.setToolTip("Load its latest checkpoint; of a model in training, its weights at each reply")
-        self.train = button("Train a model", theme, self.train_requested.emit, icon="play", role="primary")
+        self.train = button("Train a model", theme, partial(go, ShowPlace("training")), icon="play", role="primary")
         self.train.setToolTip("Go to the Training tab")
         self._pages = {
             "chat": chat,

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 from terrarium.app.kit.basics import button, column, group, headed, label, row, set_enabled
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.events import Event, Progress
@@ -59,7 +60,7 @@ class WorldTasks(QWidget):
         self.learn = button(
             "Learn one of these tasks…",
             theme,
-            lambda: session.recipes_requested.emit(""),
+            partial(session.go, ShowPlace("training/recipes")),
             icon="graduation-cap",
             role="link",
             tip="Recipes that make the data, train a model, and score it",

@@ -119,6 +119,10 @@ class Views(QWidget):
         """Return whether a view is available, possibly behind the link."""
         return self._offered[name]
 
+    def is_usable(self, name: str) -> bool:
+        """Return whether a view is offered, and has something to show."""
+        return self.is_offered(name) and self.bar.isTabEnabled(self.names.index(name))
+
     @property
     def n_hidden(self) -> int:
         """The number of views hidden behind the link."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from terrarium.app.kit.basics import (
@@ -28,6 +28,7 @@ from terrarium.app.plots.linked_charts import LinkedCharts
 from terrarium.app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
 from terrarium.app.run_views.rewards.parent_measurer import ParentMeasurer
 from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.routes import ForkRun, StopAt
 from terrarium.app.session.run_history import RunHistory
 from terrarium.app.session.session import Session
 from terrarium.models.alignment.figures import figure_of, min_kl
@@ -69,18 +70,14 @@ class KlPanel(QWidget):
     Signals:
         point_hovered(): the hovered point has changed.
         step_asked(step): the user wants to see the replies of this step.
-        stop_asked(step): the user wants a run that ends at this checkpoint.
-        fork_asked(step): the user wants to fork this checkpoint with other settings.
     """
 
     point_hovered = Signal()
     step_asked = Signal(int)
-    stop_asked = Signal(int)
-    fork_asked = Signal(int)
 
     def __init__(self, session: Session, theme: ThemeProvider) -> None:
         super().__init__()
-        self._runs, self._theme = session.runs, theme
+        self._session, self._theme = session, theme
         self._run: ShownRun | None = None
         self.history = RunHistory()
         self.points: list[EvalPoint] = []
@@ -98,7 +95,7 @@ class KlPanel(QWidget):
         self.stop = button(
             "Stop at the peak",
             theme,
-            lambda: self._ask(self.stop_asked),
+            lambda: self._go_to(StopAt),
             icon="stop",
             role="primary",
             tip="Make a run of its own that ends there: to chat with, to measure, to export, or to train on",
@@ -106,7 +103,7 @@ class KlPanel(QWidget):
         self.fork = button(
             "Fork there…",
             theme,
-            lambda: self._ask(self.fork_asked),
+            lambda: self._go_to(ForkRun),
             icon="git-fork",
             tip="Start there again, with another β, learning rate or number of steps",
         )
@@ -343,7 +340,7 @@ class KlPanel(QWidget):
 
     def _show_peak(self) -> None:
         peak, why = self.peak, ""
-        kept = self._runs.checkpoint_steps(self._run.id) if self._run is not None and self._run.id else []
+        kept = self._session.runs.checkpoint_steps(self._run.id) if self._run is not None and self._run.id else []
         self._checkpoint = None
         if peak is None:
             self.peak_words.setText("No peak")
@@ -386,9 +383,9 @@ class KlPanel(QWidget):
         of = f", with {format_percent(known.gold)}" if known is not None else ""
         return f"{fallen}. The nearest checkpoint before it is of step {at:,}, {gap} earlier{of}."
 
-    def _ask(self, signal: SignalInstance) -> None:
-        if self._checkpoint is not None:
-            signal.emit(self._checkpoint)
+    def _go_to(self, route: type[StopAt | ForkRun]) -> None:
+        if self._run is not None and self._checkpoint is not None:
+            self._session.go(route(self._run.id, self._checkpoint))
 
     # -- The law ----------------------------------------------------------------------------------------
 

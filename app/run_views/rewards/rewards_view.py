@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QWidget
 
@@ -65,13 +65,9 @@ class RewardsView(QWidget):
 
     Signals:
         step_asked(step): the user wants to see the replies of this step.
-        stop_asked(run_id, step): the user wants a run that ends at this checkpoint.
-        fork_asked(run_id, step): the user wants to fork this checkpoint.
     """
 
     step_asked = Signal(int)
-    stop_asked = Signal(str, int)
-    fork_asked = Signal(str, int)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -123,14 +119,8 @@ class RewardsView(QWidget):
         self.against.changed.connect(lambda _: self._show_page())
         self.kl.step_asked.connect(self.step_asked)
         self.kl.point_hovered.connect(lambda: self.position.setText(self._position_text()))
-        self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
-        self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
         theme.theme_changed.connect(self._restyle)
         self._restyle()
-
-    def _ask(self, signal: SignalInstance, step: int) -> None:
-        if self._run is not None:
-            signal.emit(self._run.id, step)
 
     def _make_page(self) -> QWidget:
         area = QScrollArea()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
@@ -35,6 +36,7 @@ from terrarium.app.run_views.scores.predictions import Predictions
 from terrarium.app.run_views.scores.summary import ScoresSummary
 from terrarium.app.run_views.scores.text_comparison import TextComparison
 from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.routes import OpenExample, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
@@ -96,10 +98,7 @@ class ScoresView(QWidget):
     """The scores of one run.
 
     Signals:
-        example_asked(run_id, step, row): the user wants to open this row of the dataset where the model is used.
     """
-
-    example_asked = Signal(str, int, object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -120,7 +119,7 @@ class ScoresView(QWidget):
         self.progress, self.phase = progress_bar("Progress of the evaluation"), ElidedLabel()
         self.problem = label("", "error", wrap=True)
         self.parts = ScoreParts(theme)
-        self.bring = button("Open the Data tab", theme, lambda: session.tab_requested.emit("data"), icon="table")
+        self.bring = button("Open the Data tab", theme, partial(session.go, ShowPlace("data")), icon="table")
         self._empty = EmptyState(*_NO_TASK, self.bring)
         self.comparison = TextComparison(theme)
         self._task = LatestTask(self)
@@ -335,7 +334,7 @@ class ScoresView(QWidget):
         if run is not None and found is not None:
             step = found.step if found.step is not None else self.checkpoints.currentData()
             steps = [self.checkpoints.itemData(i) for i in range(self.checkpoints.count())]
-            self.example_asked.emit(run.id, step if step in steps else steps[0], example)
+            self._session.go(OpenExample(run.id, step if step in steps else steps[0], example))
 
 
 class ScoreParts(Views):

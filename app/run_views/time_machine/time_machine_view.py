@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QBoxLayout, QSizePolicy, QStackedWidget, QWidget
 
@@ -20,6 +20,7 @@ from terrarium.app.run_views.time_machine.snapshots import Snapshots, kept_check
 from terrarium.app.run_views.time_machine.timeline import Timeline, stride_of
 from terrarium.app.run_views.time_machine.transport import Transport
 from terrarium.app.run_views.token_names import TokenNames
+from terrarium.app.session.routes import ForkRun, Go, OpenModel
 
 _WIDE = 800
 """Minimum width at which the prompt is beside the controls, in pixels at the usual text size."""
@@ -38,20 +39,13 @@ _EMPTY_LABELS = (
 
 
 class TimeMachine(QWidget):
-    """Shows one run at any recorded step, follows it while it is live, and plays its snapshots.
+    """Shows one run at any recorded step, follows it while it is live, and plays its snapshots."""
 
-    Signals:
-        fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
-        chat_asked(run_id, step): the user wants to chat with that checkpoint.
-    """
-
-    fork_asked = Signal(str, int)
-    chat_asked = Signal(str, int)
-
-    def __init__(self, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
         """kl: the pane of the KL to the parent, shown if `is_offered`."""
         super().__init__(parent)
-        self._theme = theme
+        self._go, self._theme = go, theme
+        self._sought: int | None = None
         self.kl = kl
         self.shows = Segments("Shown", _SHOWS, "Samples as it learned; or where it has moved away from its parent")
         self._run: ShownRun | None = None
@@ -94,7 +88,10 @@ class TimeMachine(QWidget):
             self.kl.refresh()
         was_last = self._index >= len(self.steps) - 1
         if self._read_new():
+            sought = self._sought
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+            if sought is not None:
+                self.go_to_step(sought)
         elif self.steps:
             self._show_position(self.steps)  # without resetting selections and animations
 
@@ -154,12 +151,19 @@ class TimeMachine(QWidget):
 
     # -- Moving --------------------------------------------------------------------------------------------------------
 
+    def go_to_step(self, step: int) -> None:
+        """Show the snapshot next to a step, again as others are read, until the user moves."""
+        steps = self.steps
+        if steps:
+            self.go_to(min(range(len(steps)), key=lambda i: abs(steps[i] - step)))
+        self._sought = step
+
     def go_to(self, index: int, *, moves: bool = False) -> None:
         """Show the step at an index of `steps`, clamped to the valid range. `moves`: animate the bars."""
         steps = self.steps
         if self._snapshots is None or not steps:
             return
-        self._index = min(max(index, 0), len(steps) - 1)
+        self._index, self._sought = min(max(index, 0), len(steps) - 1), None
         self.panes.show_snapshot(self._snapshots.at(self.prompt.currentData(), self._index), moves=moves)
         self._show_position(steps)
 
@@ -258,12 +262,12 @@ class TimeMachine(QWidget):
     @Slot()
     def _on_fork(self) -> None:
         if self._run is not None:
-            self.fork_asked.emit(self._run.id, self.step)
+            self._go(ForkRun(self._run.id, self.step))
 
     @Slot()
     def _on_chat(self) -> None:
         if self._run is not None:
-            self.chat_asked.emit(self._run.id, self.step)
+            self._go(OpenModel(self._run.id, step=self.step))
 
     # -- Layout --------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPointF, QTimer, Signal, Slot
+from PySide6.QtCore import QPointF, QTimer, Slot
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, column, frame, group, label, row, splitter
@@ -22,6 +22,7 @@ from terrarium.app.runs.overlay.overlay_controls import OverlayControls
 from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader
 from terrarium.app.runs.overlay.overlay_legend import OverlayLegend
 from terrarium.app.runs.overlay.overlay_lines import LineMaker, OverlaySpec, aligned
+from terrarium.app.session.routes import ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.events import Event
@@ -36,13 +37,7 @@ _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
 
 
 class RunOverlay(QWidget):
-    """Compares runs of the library, including runs that are training.
-
-    Signals:
-        run_asked(run_id): the user wants to see this run.
-    """
-
-    run_asked = Signal(str)
+    """Compares runs of the library, including runs that are training."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,8 +77,8 @@ class RunOverlay(QWidget):
         self.chart.pointed.connect(self._on_pointed)
         self.legend.hidden_changed.connect(self._on_changed)
         self.legend.pointed.connect(self.chart.point_out)
-        self.legend.opened.connect(self.run_asked)
-        self.differences.opened.connect(self.run_asked)
+        for part in (self.legend, self.differences):
+            part.opened.connect(lambda run_id: session.go(ShowRun(run_id)))
         theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.layout.views import View, Views
@@ -15,13 +15,7 @@ from terrarium.models.runs.twin import are_twins
 
 
 class CompareRuns(Views):
-    """Views of the same runs, created when first shown. That of twins is offered if they are some, and shown first.
-
-    Signals:
-        run_asked(run_id): the user wants to see this run.
-    """
-
-    run_asked = Signal(str)
+    """Views of the same runs, created when first shown. That of twins is offered if they are some, and shown first."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
@@ -33,23 +27,24 @@ class CompareRuns(Views):
         self._session, self._theme = session, theme
         self._ids: tuple[str, ...] = ()
         self._shown: dict[str, tuple[str, ...]] = {}
-        self._tag = ""
+        self.tag = ""
+        """The tag of the runs, which those that begin join; "" if they were chosen."""
         self.offer("twin", is_offered=False)
         session.runs.changed.connect(self._follow)
 
     @property
     def is_following(self) -> bool:
         """Whether runs that begin join the comparison."""
-        return bool(self._tag)
+        return bool(self.tag)
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""
-        self._tag = ""
+        self.tag = ""
         self._show_runs(tuple(run_ids))
 
     def show_tag(self, tag: str) -> None:
         """Compare the runs of a design and its twin, which have this tag, also those that have not begun."""
-        self._ids, self._tag = (), tag
+        self._ids, self.tag = (), tag
         self.offer("twin", is_offered=True)
         self.show_view("twin")
         self._follow()
@@ -57,13 +52,13 @@ class CompareRuns(Views):
     @Slot()
     def _follow(self) -> None:
         """Add the runs with the tag that have begun since."""
-        tagged = tuple(info.id for info in self._session.runs.index.infos() if self._tag in info.tags)
+        tagged = tuple(info.id for info in self._session.runs.index.infos() if self.tag in info.tags)
         if tagged and tagged != self._ids:
             self._show_runs(tagged)
 
     def _show_runs(self, ids: tuple[str, ...]) -> None:
         is_other, self._ids = not set(self._ids) & set(ids), ids
-        is_twins = bool(self._tag) or are_twins([i for i in self._session.runs.index.infos() if i.id in ids])
+        is_twins = bool(self.tag) or are_twins([i for i in self._session.runs.index.infos() if i.id in ids])
         if is_twins and is_other:
             self.show_view("twin")
         elif self.current in ("", "twin") and not is_twins:
@@ -81,20 +76,14 @@ class CompareRuns(Views):
     def _make_curves(self) -> QWidget:
         from terrarium.app.runs.overlay.overlay import RunOverlay
 
-        view = RunOverlay(self._session, self._theme)
-        view.run_asked.connect(self.run_asked)
-        return view
+        return RunOverlay(self._session, self._theme)
 
     def _make_twin(self) -> QWidget:
         from terrarium.app.runs.overlay.twin_view import TwinView
 
-        view = TwinView(self._session, self._theme)
-        view.run_asked.connect(self.run_asked)
-        return view
+        return TwinView(self._session, self._theme)
 
     def _make_settings(self) -> QWidget:
         from terrarium.app.runs.overlay.sweep_view import SweepView
 
-        view = SweepView(self._session, self._theme)
-        view.run_asked.connect(self.run_asked)
-        return view
+        return SweepView(self._session, self._theme)

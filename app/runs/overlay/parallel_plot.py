@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
@@ -14,6 +14,7 @@ from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.figure import Figure
 from terrarium.app.runs.overlay.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
+from terrarium.app.session.routes import Go, ShowRun
 from terrarium.models.runs.sweep import SweepRun
 
 _NEAR = 8.0
@@ -25,16 +26,11 @@ _SEEN_ON_LIGHT, _SEEN_ON_DARK = (0.0, 0.65), (0.35, 1.0)
 
 
 class ParallelPlot(Figure):
-    """The runs as lines, the best first. The pointer or arrow keys read a run; a click or Enter opens it.
+    """The runs as lines, the best first. The pointer or arrow keys read a run; a click or Enter opens it."""
 
-    Signals:
-        run_asked(run_id): the user wants to open this run.
-    """
-
-    run_asked = Signal(str)
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, go: Go, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
+        self._go = go
         self._runs: Sequence[SweepRun] = ()
         self._axes: list[ParallelAxis] = []
 
@@ -76,11 +72,11 @@ class ParallelPlot(Figure):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         spot = self.spot_at(event.position())
         if spot is not None and event.button() == Qt.MouseButton.LeftButton:
-            self.run_asked.emit(self._runs[spot[0]].id)
+            self._go(ShowRun(self._runs[spot[0]].id))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self.spot is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.run_asked.emit(self._runs[self.spot[0]].id)
+            self._go(ShowRun(self._runs[self.spot[0]].id))
         else:
             super().keyPressEvent(event)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
@@ -17,6 +17,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.parallel_axes import best_title, setting_title
 from terrarium.app.runs.overlay.parallel_plot import ParallelPlot
 from terrarium.app.runs.overlay.run_comparer import RunComparer
+from terrarium.app.session.routes import ShowRun
 from terrarium.app.session.session import Session
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_count
@@ -26,18 +27,12 @@ _TIP = "The best first. Enter or a double click opens a run."
 
 
 class SweepView(QWidget):
-    """Parallel coordinates and a table of the same runs, the best first.
-
-    Signals:
-        run_asked(run_id): the user wants to see this run.
-    """
-
-    run_asked = Signal(str)
+    """Parallel coordinates and a table of the same runs, the best first."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._runs: Sequence[SweepRun] = ()
-        self.plot = ParallelPlot(theme)
+        self.plot = ParallelPlot(session.go, theme)
         self._words = label("", "muted", wrap=True)
         self.table = RecordTable("Runs, the best first", theme, has_many=True)
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
@@ -48,8 +43,7 @@ class SweepView(QWidget):
         self.setLayout(column(halves))
         self.comparer = RunComparer(session, compare_runs, self)
         self.comparer.compared.connect(self._on_compared)
-        self.plot.run_asked.connect(self.run_asked)
-        self.table.record_activated.connect(lambda run: self.run_asked.emit(run.id))
+        self.table.record_activated.connect(lambda run: session.go(ShowRun(run.id)))
         self.table.selectionModel().selectionChanged.connect(self._on_selected)
 
     @property

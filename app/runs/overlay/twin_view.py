@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from statistics import fmean
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import column, frame, label
@@ -31,13 +31,7 @@ _WAITING = "The runs are being trained: the result begins when the design and it
 
 
 class TwinView(QWidget):
-    """A sentence, a table of losses by seed, and the curves of all runs.
-
-    Signals:
-        run_asked(run_id): the user wants to see this run.
-    """
-
-    run_asked = Signal(str)
+    """A sentence, a table of losses by seed, and the curves of all runs."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +47,6 @@ class TwinView(QWidget):
         self.setLayout(column(card, self.curves, grows=self.curves))
         self._comparer = RunComparer(session, compare_twins, self)
         self._comparer.compared.connect(self._on_compared)
-        self.curves.run_asked.connect(self.run_asked)
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.guide.ring import Tab
 from terrarium.app.kit.layout.views import Views
-from terrarium.app.shell.places import Screens
+from terrarium.app.shell.navigator import Screens
 
 if TYPE_CHECKING:
     from terrarium.app.chat.chat_tab import ChatTab
@@ -24,9 +24,6 @@ class GuidedWindow(Screens, Protocol):
     """The interface of the window that the guide uses."""
 
     top_bar: TopBar
-
-    def show_quickstart(self) -> None: ...
-    def start_quickstart(self) -> None: ...
 
 
 def _tab(window: GuidedWindow, name: str) -> Any:

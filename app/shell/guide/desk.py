@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from terrarium.app.guide.missions import Mission
     from terrarium.app.home.home import Home
     from terrarium.app.shell.guide.anchors import GuidedWindow
-    from terrarium.app.shell.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +35,10 @@ class GuideDesk(QObject):
         beside: holds the tabs; the panel is added to it when it is first shown.
     """
 
-    def __init__(self, window: GuidedWindow, beside: QSplitter, places: Places, theme: ThemeProvider) -> None:
+    def __init__(self, window: GuidedWindow, beside: QSplitter, theme: ThemeProvider) -> None:
         super().__init__(beside)
         theme.theme_changed.connect(self._fit)
-        self._window, self._beside, self._places, self._theme = window, beside, places, theme
+        self._window, self._beside, self._theme = window, beside, theme
         self._guide: Guide | None = None
         self._chapters: Sequence[Chapter] | None = None
         self._problems: Sequence[str] = ()
@@ -69,7 +68,7 @@ class GuideDesk(QObject):
             if self._chapters is None:
                 self.read()
             assert self._chapters is not None
-            stage = MainWindowDriver(self._window, self._places, Ring(self._theme, self._beside.window()))
+            stage = MainWindowDriver(self._window, Ring(self._theme, self._beside.window()))
             self._guide = Guide(self._chapters, stage, session.library.home, session.notices, self)
             self._guide.opened.connect(self.show)
             self._guide.mission_done.connect(self._on_mission)
@@ -80,8 +79,7 @@ class GuideDesk(QObject):
         """Put the guide's card on Home."""
         from terrarium.app.guide.home_card import GuideCard
 
-        card = GuideCard(self.guide, self._theme)
-        card.guide_requested.connect(self.show)
+        card = GuideCard(self.guide, self._window.session.go, self._theme)
         home.set_missions(card)
 
     @property
@@ -96,9 +94,8 @@ class GuideDesk(QObject):
             from terrarium.app.guide.guide_panel import GuidePanel
 
             guide, window = self.guide, self._window
-            self.panel = GuidePanel(guide, self._problems, window.session.notices, self._theme)
+            self.panel = GuidePanel(guide, self._problems, window.session.notices, window.session.go, self._theme)
             self.panel.closed.connect(self.close)
-            self.panel.quickstart_requested.connect(window.start_quickstart)
             self._beside.addWidget(self.panel)
         if not self.is_shown:
             self._focus_before = QApplication.focusWidget()
@@ -132,6 +129,12 @@ class GuideDesk(QObject):
             self._gave_way = False
             self.panel.show()
             self._fit()
+
+    def open_chapter(self, name: str, step: int) -> None:
+        """Open a chapter at a step, counted from 1. Raises ValueError if there is no such chapter."""
+        if name not in (names := [chapter.name for chapter in self.guide.chapters]):
+            raise ValueError(f"The guide has no chapter “{name[:80]}”: it has {', '.join(names)}.")
+        self.guide.open(name, max(step - 1, 0))
 
     def toggle(self) -> None:
         """Show the panel and put the keyboard in it, or hide it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QAbstractButton, QWidget
@@ -38,6 +38,8 @@ from terrarium.app.guide.actions import (
 from terrarium.app.guide.ring import Ring, Tab
 from terrarium.app.guide.window_state import RunFact, WindowState
 from terrarium.app.new_run.choices import DEFAULT_PROMPTS
+from terrarium.app.session import routes
+from terrarium.app.session.routes import ShowPlace, ShowQuickStart
 from terrarium.app.shell.guide.anchors import ANCHORS, NO_REPLY, GuidedWindow
 from terrarium.app.shell.guide.window_state_reader import WindowStateReader
 from terrarium.models.corpora.corpus import list_corpora
@@ -47,9 +49,6 @@ from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.settings.tasks import TASKS
-
-if TYPE_CHECKING:
-    from terrarium.app.shell.places import Places
 
 _LOOKS = 10
 """The number of validations, and of samples, in a prepared run."""
@@ -87,8 +86,8 @@ class Snapshot:
 class MainWindowDriver:
     """Implements app.guide.guide.Stage for a window. Pages are created on demand."""
 
-    def __init__(self, window: GuidedWindow, places: Places, ring: Ring) -> None:
-        self._window, self._session, self._places = window, window.session, places
+    def __init__(self, window: GuidedWindow, ring: Ring) -> None:
+        self._window, self._session = window, window.session
         self._reader = WindowStateReader(window)
         self.ring = ring
         self._was_left = False
@@ -175,7 +174,7 @@ class MainWindowDriver:
     def _do(self, action: Action) -> None:
         match action:
             case Open(place=place):
-                self._places.show(place)
+                self._session.go(ShowPlace(place))
             case OpenModel():
                 self._open_model()
             case NewChat():
@@ -234,12 +233,7 @@ class MainWindowDriver:
         return self._window.pages.page(name)
 
     def _show_page(self, name: str) -> None:
-        if name == "home":
-            self._window.show_home()
-        elif name == "quickstart":
-            self._window.show_quickstart()
-        else:
-            self._window.show_tab(name)
+        self._session.go(ShowQuickStart() if name == "quickstart" else ShowPlace(name))
 
     def _open_model(self) -> None:
         chat = self._session.chat
@@ -309,7 +303,7 @@ class MainWindowDriver:
             data=DataSpec(source="tiny-world"),
             train=TrainConfig(steps=action.steps, eval_interval=often, sample_interval=often, prompts=prompts),
         )
-        window.show_new_run()
+        self._session.go(ShowPlace("training/new"))
         window.training.new_run.set_spec(spec, self._session.tokenizers.name)
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
         QTimer.singleShot(0, window.training.new_run, window.training.new_run.show_review)  # after the layout
@@ -319,20 +313,17 @@ class MainWindowDriver:
         wanted = [run for run in runs if run.kind == (kind or "tiny-world")]
         if not runs or (kind and not wanted):
             raise ValueError(_NO_RUN)
-        self._window.show_tab("training")
-        tab = self._window.training
         shown = wanted or runs
-        tab.show_run(next((run for run in shown if run.status == "finished"), shown[0]).id)
-        tab.pages.setCurrentWidget(tab.run_view)
-        tab.run_view.views.show_view(view)
+        run = next((run for run in shown if run.status == "finished"), shown[0])
+        self._session.go(routes.ShowRun(run.id, view))
 
     def _show_dataset(self, task: str) -> None:
-        datasets = self._session.datasets
         found = [corpus for corpus in list_corpora(self._session.library) if corpus.task == task]
         if not found:
             raise ValueError(_NO_DATASET.format(TASKS[task].title))
-        datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
-        self._window.show_tab("data")
+        # Not by a route, which would look in the list as it was last read.
+        self._session.datasets.choose(max(found, key=lambda corpus: corpus.folder.stat().st_mtime).sha)
+        self._session.go(ShowPlace("data"))
         self._page("data").views.show_view("dataset")
 
     def _press(self, name: str) -> None:

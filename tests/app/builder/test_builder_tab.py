@@ -14,6 +14,7 @@ from terrarium.app.builder.builder_tab import BuilderTab
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -200,9 +201,9 @@ def test_train_asks_for_the_training_tab_with_what_is_on_screen(
     layers = box(tab, "n_layer")
     layers.selectAll()
     qtbot.keyClicks(layers, "3")
-    with qtbot.waitSignal(session.tab_requested) as requested:
+    with qtbot.waitSignal(session.routed) as requested:
         qtbot.mouseClick(tab.bar.train, Qt.MouseButton.LeftButton)
-    assert requested.args == ["training"]
+    assert requested.args == [ShowPlace("training")]
     assert session.designs.current.n_layer == 3
 
 

@@ -21,6 +21,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import corpus
 from tests.app.heard import Until
+from tests.app.leading import FewTabs
 from tests.models.own_blocks import POSITION_BLOCK, put_block, start_source, with_block
 from tests.runs_on_disk import make_run
 
@@ -44,8 +45,8 @@ def test_a_design_is_trained_beside_its_twin(
     session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
 ) -> None:
     builder, training = BuilderTab(session, theme), TrainingTab(session, theme)
-    session.sweep_requested.connect(training.show_sweep)  # as the window does
-    session.sweep_requested.connect(training.show)
+    FewTabs(session, training=training)
+    session.routed.connect(training.show)
     for tab in (builder, training):
         qtbot.addWidget(tab)
         tab.resize(1280, 800)
@@ -86,7 +87,7 @@ def test_the_comparison_stays_in_view_when_its_runs_begin(
     session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
 ) -> None:
     training = TrainingTab(session, theme)
-    session.sweep_requested.connect(training.show_sweep)
+    FewTabs(session, training=training)
     qtbot.addWidget(training)
     training.show()
     design = with_block(dataclasses.replace(tiny_config, n_layer=1), put_block(RETENTION))

@@ -15,9 +15,11 @@ from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.routes import Route, ShowTokenizer
 from terrarium.app.session.session import Session
 from terrarium.models.events import TokenMade
 from tests.app.chat.chat_actor import TALKER, Actor
+from tests.app.leading import FewTabs
 
 
 @pytest.fixture
@@ -238,23 +240,22 @@ def test_the_list_of_chats_comes_back_after_large_text(qtbot: QtBot, tab: ChatTa
 
 
 def test_each_stage_of_the_whole_pass_leads_to_its_place(
-    tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch
+    tab: ChatTab, session: Session, went: list[Route], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = tab.side.view("pass").place_requested
+    FewTabs(session, chat=tab)
+    opened = tab.side.view("pass").view.door_opened
     opened.emit("embeddings")
     assert tab.modes.current == "embeddings"
     tab.modes.show_view("chat")
     actor = Actor(session, monkeypatch)
     tab.page.composer.sent.emit("Where is Anna?")
     actor.reply(" Anna", " is", " here")
-    asked: list[str] = []
-    session.tab_requested.connect(asked.append)
     for name in ("attention", "layers", "ablation", "next"):
         tab.side.show_view("pass")
         opened.emit(name)
         assert tab.side.current == name
     opened.emit("tokenizer")
-    assert asked == ["tokenizer"]
+    assert went[-1] == ShowTokenizer("")
 
 
 def test_replies_have_no_colours_before_a_newcomer_asks_for_them(

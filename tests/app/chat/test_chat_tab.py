@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from terrarium.app.chat.archive.message_tree import GenerationInfo
 from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.chat.conversation.message_view import MessageView
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.events import TokenMade
 from terrarium.models.tiny_world.starters import STARTER_KINDS
@@ -42,9 +43,9 @@ def test_without_runs_it_offers_to_train_one(qtbot: QtBot, tab: ChatTab, session
     assert not tab.page.composer.send.isEnabled()
     train = tab.page.pages.train
     assert train.isVisible()
-    with qtbot.waitSignal(session.tab_requested) as requested:
+    with qtbot.waitSignal(session.routed) as requested:
         qtbot.mouseClick(train, Qt.MouseButton.LeftButton)
-    assert requested.args == ["training"]
+    assert requested.args == [ShowPlace("training")]
 
 
 def test_whoever_comes_to_the_tab_can_write_at_once(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:

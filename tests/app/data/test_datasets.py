@@ -17,6 +17,7 @@ from terrarium.app.data import dataset_view
 from terrarium.app.data.data_tab import DataTab
 from terrarium.app.data.importing import world_tasks
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import NewRun
 from terrarium.app.session.session import Session
 from terrarium.models.chat.template_config import ChatTemplateConfig, write_template_config
 from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
@@ -216,9 +217,9 @@ def test_where_it_is_is_said_if_no_file_manager_shows_it(
 
 def test_a_run_on_it_is_asked_for(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot) -> None:
     listed.list.setCurrentRow(0)
-    with qtbot.waitSignal(session.datasets.run_requested) as asked:
+    with qtbot.waitSignal(session.routed) as asked:
         listed.views.view("dataset").train.click()
-    assert asked.args == [letters.sha]
+    assert asked.args == [NewRun(dataset=letters.sha)]
 
 
 def test_the_tasks_of_tiny_world_are_offered_and_made(

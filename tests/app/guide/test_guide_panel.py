@@ -18,6 +18,7 @@ from terrarium.app.guide.home_card import GuideCard
 from terrarium.app.guide.progress import read_progress
 from terrarium.app.kit.layout.tab_order import stops_in
 from terrarium.app.session.remembered import EVERYTHING
+from terrarium.app.session.routes import ShowPlace, ShowRun
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.library.library import Library
 from tests.app.heard import Heard, Until
@@ -197,7 +198,7 @@ def test_the_card_is_saved_as_a_picture(
 ) -> None:
     panel, guide = opened(window, qtbot), window.guide.guide
     guide.open("13-sharing", 2)
-    window.help.places.show("builder/code")
+    window.session.go(ShowPlace("builder/code"))
     guide.look()
     guide.next()
     assert panel.result.isVisible()
@@ -370,7 +371,7 @@ def test_the_glossary_takes_its_place_where_there_is_too_little_for_both(window:
 def test_scores_are_there_to_be_read_once_a_run_has_finished(window: MainWindow, until: Until) -> None:
     stage, runs = window.guide.guide.stage, window.session.runs
     run, place = runs.list()[0], "training/run/scores/tiny-world"
-    window.show_run(run.id)
+    window.session.go(ShowRun(run.id))
     window.training.run_view.views.show_view("scores")
     until(lambda: place in stage.facts().places)
     record = run.folder / "run.json"

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 
 from terrarium.app.home.home import Home
 from terrarium.app.home.library_overview import MAX_SHOWN, ModelSummary
-from terrarium.app.home.next_step import CHAT
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import OpenModel, Route, ShowRun, ShowRunning, TryPronouns
 from terrarium.app.session.session import Session
 from terrarium.models.evaluation.record import write_evaluation
 from terrarium.models.events import Evaluated
@@ -80,7 +80,7 @@ def test_the_actions_for_a_file_are_visible(home: Home, theme: ThemeProvider, te
 
 
 def test_what_was_grown_is_shown_with_what_can_be_done(
-    home: Home, session: Session, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+    home: Home, session: Session, byte_tokenizer: Tokenizer, went: list[Route], qtbot: QtBot, until: Until
 ) -> None:
     assert home.quickstart.isVisible()
     assert not home.models.isVisible()
@@ -92,19 +92,9 @@ def test_what_was_grown_is_shown_with_what_can_be_done(
     row, *others = home.models.rows
     assert (row.name.text(), "Right in 98 of 100 questions" in row.facts.text()) == ("mine", True)
     assert not any(other.isVisible() for other in others)
-    for each, signal in (
-        (row.chat, home.chat_requested),
-        (row.machine, home.machine_requested),
-        (row.run, home.run_requested),
-    ):
-        with qtbot.waitSignal(signal) as asked:
-            qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
-        assert asked.args == ["mine"]
-    with qtbot.waitSignal(home.step_requested) as step:
-        qtbot.mouseClick(home.next_button, Qt.MouseButton.LeftButton)
-    assert (step.args[0].action, step.args[0].run_id) == (CHAT, "mine")
-    with qtbot.waitSignal(home.pronouns_requested):
-        qtbot.mouseClick(home.pronouns, Qt.MouseButton.LeftButton)
+    for each in (row.chat, row.machine, row.run, home.next_button, home.pronouns):
+        qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
+    assert went == [OpenModel("mine"), ShowRun("mine", "machine"), ShowRun("mine"), OpenModel("mine"), TryPronouns()]
 
 
 def test_the_quick_start_is_scrolled_to(
@@ -171,7 +161,9 @@ def test_only_the_newest_models_are_rows(home: Home, session: Session, byte_toke
     assert home.models.all.text() == f"All {MAX_SHOWN + 2} models"
 
 
-def test_what_is_running_is_shown_with_how_far_it_is(home: Home, session: Session, until: Until, qtbot: QtBot) -> None:
+def test_what_is_running_is_shown_with_how_far_it_is(
+    home: Home, session: Session, went: list[Route], until: Until, qtbot: QtBot
+) -> None:
     assert not home.running.isVisible()
     script = Script(session, until)
     script.give(STARTED, trained(100))
@@ -179,8 +171,8 @@ def test_what_is_running_is_shown_with_how_far_it_is(home: Home, session: Sessio
     assert "Tiny World" in home.running.words.text()
     assert home.running.progress.value() == 250, "of 1,000"
     assert home.running.left.text() == "1 min 1 s left"
-    with qtbot.waitSignal(home.running_requested):
-        qtbot.mouseClick(home.running, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(home.running, Qt.MouseButton.LeftButton)
+    assert went == [ShowRunning()]
     script.end()
     assert not home.running.isVisible()
 

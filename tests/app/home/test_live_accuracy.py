@@ -14,6 +14,8 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.home.answer_feed import DEFAULT_KIND
 from terrarium.app.home.quickstart_view import QuickStartView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import LIVE
+from terrarium.app.session.routes import OpenModel, Route
 from terrarium.app.session.session import Session
 from terrarium.models.events import Evaluated, Finished, Phase
 from terrarium.models.tiny_world.questions import KINDS, kind_title
@@ -73,16 +75,16 @@ def test_the_final_evaluation_takes_its_place(view: QuickStartView, script: Scri
     assert view.answers.isVisible(), "how it came about can still be read"
 
 
-def test_chat_is_offered_from_the_first_weights_on(view: QuickStartView, script: Script, qtbot: QtBot) -> None:
-    asked: list[str] = []
-    view.chat_requested.connect(asked.append)
+def test_chat_is_offered_from_the_first_weights_on(
+    view: QuickStartView, script: Script, went: list[Route], qtbot: QtBot
+) -> None:
     script.give(Phase(name="Training the tokenizer"))
     assert view.chat.isVisible()
     assert not view.chat.isEnabled()
     script.give(Phase(name="Building the model"), STARTED)
     assert view.chat.isEnabled()
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
-    assert asked == ["live"]
+    assert went == [OpenModel(LIVE)]
 
 
 def test_replies_to_one_question_are_kept_step_by_step(view: QuickStartView, script: Script, qtbot: QtBot) -> None:

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.home.quickstart_view import QuickStartView
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import DoToRun, Route, ShowTokenizer, TunePublished
 from terrarium.app.session.session import Session
 from terrarium.models.evaluation.text_verdict import sentence_of
 from terrarium.models.events import Finished, Noted, SampleMade, TextCompared, TrainMetrics, ValMetrics
@@ -102,16 +103,17 @@ def test_one_that_stopped_by_itself_has_a_result_and_one_that_was_stopped_has_no
 
 
 def test_the_result_leads_to_more_training_to_published_models_and_to_its_tokenizer(
-    view: QuickStartView, session: Session, until: Until, qtbot: QtBot
+    view: QuickStartView,
+    session: Session,
+    went: list[Route],
+    until: Until,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(session.runs, "tokenizer_name", {"tiny-world": "Tiny World's"}.get)
     script = Script(session, until, FILES)
     script.give(TABLES, STARTED, dataclasses.replace(TABLES, model=1.9, step=400))
-    for card, signal, arguments in (
-        (view.result.longer, session.run_action_requested, ["tiny-world", "longer"]),
-        (view.result.tune, view.tune_requested, [FILES]),
-        (view.result.tokenizer, view.tokenizer_requested, ["tiny-world"]),
-    ):
-        with qtbot.waitSignal(signal) as asked:
-            qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
-        assert asked.args == arguments
+    for card in (view.result.longer, view.result.tune, view.result.tokenizer):
+        qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
+    assert went == [DoToRun("tiny-world", "longer"), TunePublished(FILES), ShowTokenizer("Tiny World's")]
     script.end()

@@ -15,6 +15,7 @@ from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.library.library import Library
 from tests.app.heard import Until
+from tests.app.leading import FewTabs
 from tests.stages_on_disk import put_family
 
 
@@ -27,6 +28,7 @@ def family(session: Session) -> Library:
 @pytest.fixture
 def tab(family: Library, session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
     tab = TrainingTab(session, theme)
+    FewTabs(session, training=tab)
     qtbot.addWidget(tab)
     tab.resize(1300, 800)
     tab.show()

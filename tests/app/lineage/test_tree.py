@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.lineage.lineage_view import LineageView
-from terrarium.app.lineage.next_steps import Judging, NextRun, next_steps
+from terrarium.app.lineage.next_steps import next_steps
 from terrarium.app.lineage.stage_words import (
     describe_cost,
     describe_held_out,
@@ -21,6 +21,7 @@ from terrarium.app.lineage.stage_words import (
 )
 from terrarium.app.lineage.tree_view import places
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import Judge, NewRun, Route
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.alignment.stage_tree import StageTree, stage_tree
@@ -33,10 +34,10 @@ from tests.stages_on_disk import put_stage
 Shown = Callable[[str], LineageView]
 
 
-def offered(tree: StageTree, id: str) -> dict[str, NextRun | Judging | None]:
+def offered(tree: StageTree, id: str) -> dict[str, NewRun | Judge | None]:
     stage = tree.find(id)
     assert stage is not None
-    return {step.words: step.does for step in next_steps(tree, stage)}
+    return {step.words: step.route for step in next_steps(tree, stage)}
 
 
 def test_stages_stand_right_of_what_they_come_from(family: Library) -> None:
@@ -89,17 +90,19 @@ def test_words_say_how_a_stage_learned_and_what_it_is_worth(family: Library) -> 
 def test_each_stage_offers_what_comes_next(family: Library) -> None:
     tree = stage_tree(family.list_runs(), "base")
     assert offered(tree, "rm") == {
-        "PPO with its rewards…": NextRun("sft", "ppo", "rm"),
-        "GRPO with its rewards…": NextRun("sft", "grpo", "rm"),
-        "DPO on the same pairs…": NextRun("sft", "dpo", data="fair pairs"),
+        "PPO with its rewards…": NewRun(parent="sft", stage="ppo", reward_model="rm"),
+        "GRPO with its rewards…": NewRun(parent="sft", stage="grpo", reward_model="rm"),
+        "DPO on the same pairs…": NewRun(parent="sft", stage="dpo", data="fair pairs"),
     }
     earlier = StageTree(tuple(dataclasses.replace(each, step=50) if each.id == "sft" else each for each in tree.stages))
-    assert offered(earlier, "rm")["PPO with its rewards…"] == NextRun("sft@40", "ppo", "rm"), "what it was made from"
+    assert offered(earlier, "rm")["PPO with its rewards…"] == NewRun(parent="sft@40", stage="ppo", reward_model="rm"), (
+        "what it was made from"
+    )
     of_sft = offered(tree, "sft")
-    assert of_sft["Compare it blind with base…"] == Judging(Candidate("sft"), Candidate("base"))
-    assert of_sft["Collect preferences…"] == Judging(Candidate("sft"), Candidate("sft"))
-    assert of_sft["Train a reward model…"] == NextRun("sft", "reward", data="fair pairs")
-    assert of_sft["PPO, rewarded by rm…"] == NextRun("sft", "ppo", "rm")
+    assert of_sft["Compare it blind with base…"] == Judge(Candidate("sft"), Candidate("base"))
+    assert of_sft["Collect preferences…"] == Judge(Candidate("sft"), Candidate("sft"))
+    assert of_sft["Train a reward model…"] == NewRun(parent="sft", stage="reward", data="fair pairs")
+    assert of_sft["PPO, rewarded by rm…"] == NewRun(parent="sft", stage="ppo", reward_model="rm")
     assert not any("Compare it blind" in words for words in offered(tree, "base"))
     shutil.rmtree(family.runs / "sft")
     tree = stage_tree(family.list_runs(), "rm")
@@ -166,16 +169,14 @@ def test_what_next_opens_the_form_that_is_meant(
     choose("base", "Fine-tune it…")
     assert tab.new_run.choices.start.run_id == "base"
     assert tab.new_run.choices.align_spec is None
-    tab.run_view.step_chosen.emit(NextRun("nobody", "ppo", "rm"))
+    session.go(NewRun(parent="nobody", stage="ppo", reward_model="rm"))
     assert "no longer in the library" in heard.notices[-1]
 
 
-def test_judging_is_asked_for_with_both_stages(lineage: Shown) -> None:
-    asked: list[object] = []
+def test_judging_is_asked_for_with_both_stages(lineage: Shown, went: list[Route]) -> None:
     view = lineage("sft")
-    view.step_chosen.connect(asked.append)
     view.stages.cards["sft"].next_button.menu().actions()[0].trigger()
-    assert asked == [Judging(Candidate("sft"), Candidate("base"))]
+    assert went == [Judge(Candidate("sft"), Candidate("base"))]
 
 
 def test_what_is_compared_at_first_are_the_run_and_what_it_learned_from(lineage: Shown, family: Library) -> None:

@@ -10,9 +10,9 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.lineage.lineage_view import LineageView
-from terrarium.app.lineage.next_steps import Judging
 from terrarium.app.lineage.win_matrix import WinMatrix, describe_match
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import Judge
 from terrarium.app.session.session import Session
 from terrarium.models.alignment.win_rates import GOLD, PROXY, YOU
 from terrarium.models.events import result_of
@@ -98,7 +98,7 @@ def test_what_the_user_judged_between_two_stages_is_counted_and_a_click_judges_m
     shown: LineageView, session: Session, until: Until, qtbot: QtBot
 ) -> None:
     asked: list[object] = []
-    shown.step_chosen.connect(asked.append)
+    session.routed.connect(asked.append)
     sides = [Reply(content=name, run=name, model=name, step=40) for name in ("dpo", "ppo")]
     prompt = ({"role": "user", "content": "Say it"},)
     rates = shown.rates
@@ -117,7 +117,7 @@ def test_what_the_user_judged_between_two_stages_is_counted_and_a_click_judges_m
     qtbot.keyClick(rates.matrix, Qt.Key.Key_Return)
     rates.matrix.set_spot((1, 1))
     qtbot.keyClick(rates.matrix, Qt.Key.Key_Return)
-    assert asked == [Judging(Candidate("dpo"), Candidate("ppo")), Judging(Candidate("dpo"), Candidate("sft"))]
+    assert asked == [Judge(Candidate("dpo"), Candidate("ppo")), Judge(Candidate("dpo"), Candidate("sft"))]
 
 
 def test_a_comparison_can_be_stopped_and_a_failure_is_said(

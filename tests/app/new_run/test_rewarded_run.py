@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.draft import step_bytes
 from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.session.routes import DoToRun, Route, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.corpora.corpus import build_examples_corpus
@@ -25,6 +26,7 @@ from terrarium.models.tiny_world import wishes
 from terrarium.models.tokenizers import train_tokenizer
 from terrarium.models.training.estimates import base_rate
 from tests.app.heard import Heard
+from tests.app.leading import FewTabs
 from tests.app.small_models import put_model
 from tests.stages_on_disk import put_stage
 
@@ -49,6 +51,7 @@ def parent(session: Session) -> str:
 def tab(session: Session, theme: ThemeProvider, parent: str, qtbot: QtBot, until: Until) -> TrainingTab:
     """A training tab with the form for a run that starts from the parent and learns from rewards."""
     tab = TrainingTab(session, theme)
+    FewTabs(session, training=tab)
     qtbot.addWidget(tab)
     tab.resize(1280, 720)
     tab.show()
@@ -209,11 +212,9 @@ def test_a_base_rate_is_measured_before_the_start(
     assert not heard.failures
 
 
-def test_prompts_are_made_and_shown(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
-    shown: list[str] = []
-    session.tab_requested.connect(shown.append)
+def test_prompts_are_made_and_shown(tab: TrainingTab, session: Session, went: list[Route], until: Until) -> None:
     tab.new_run.choices.wish.make.click()
-    until(lambda: shown == ["data"])
+    until(lambda: went == [ShowPlace("data")])
     until(lambda: (info := session.datasets.info(session.datasets.sha)) is not None and info.corpus.task == "prompts")
 
 
@@ -247,7 +248,7 @@ def test_it_is_started_queued_resumed_and_forked_with_buttons(
     assert [row["step"] for row in read_rows(fork.folder / "rollouts.jsonl")] == [1, 2, 3]
     mine, theirs = ([row["prompts"] for row in read_rows(info.folder / "rollouts.jsonl")] for info in (run, fork))
     assert mine == theirs, "with the same settings it draws the same replies"
-    view.head.action_asked.emit(run.id, "template")
+    session.go(DoToRun(run.id, "template"))
     spec = form.draft.spec()
     own = session.runs.spec(run.id)
     assert own is not None

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.session.routes import ImportFiles
 from terrarium.app.session.session import Session
 from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
 from terrarium.models.design import total_parameters
@@ -336,8 +337,8 @@ def test_rows_that_are_chosen_as_texts_are_offered_as_a_dataset(
     assert "These are rows, not running text (conversations)" in " ".join(
         label.text() for label in form.data.findChildren(QLabel) if not label.isHidden()
     )
-    with qtbot.waitSignal(session.datasets.import_requested) as asked:
+    with qtbot.waitSignal(session.routed) as asked:
         form.data.import_rows.click()
-    assert asked.args == [(str(chats),)]
+    assert asked.args == [ImportFiles((str(chats),))]
     form.data.set_files((str(text_file),))
     assert form.data.import_rows.isHidden()

@@ -18,6 +18,7 @@ from terrarium.app.preferences import pair_sampler
 from terrarium.app.preferences.judge_page import JudgePage
 from terrarium.app.preferences.pair_sampler import PairRequest, PairSampler, PromptSource
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.routes import Route, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.corpora.corpus import build_examples_corpus
@@ -276,10 +277,10 @@ def test_sets_are_chosen_and_become_datasets(
         until(lambda: page.pair_view.pair is not None)
         for choice in ("left", "skip"):
             press(page, qtbot, until, choice)
-    asked: list[str] = []
-    session.tab_requested.connect(asked.append)
+    asked: list[Route] = []
+    session.routed.connect(asked.append)
     qtbot.mouseClick(results.make, Qt.MouseButton.LeftButton)
-    until(lambda: asked == ["data"])
+    until(lambda: asked == [ShowPlace("data")])
     [info] = session.datasets.list()
     assert (info.name, info.corpus.task, session.datasets.sha) == ("short ones, 2 pairs", "preference", info.corpus.sha)
     assert heard.notices == ["“short ones, 2 pairs” is a dataset now. 2 were left out: you skipped them."]

@@ -68,7 +68,7 @@ def test_four_cards_show_each_reply_with_its_critique(theme: ThemeProvider, qtbo
 
 def shown(result: AnyResult, name: str, theme: ThemeProvider, qtbot: QtBot) -> str:
     """All words of the page of a result."""
-    view = DemonstrationView(theme)
+    view = DemonstrationView(lambda route: None, theme)
     qtbot.addWidget(view)
     view.resize(1200, 800)
     mark = DemonstrationMark(name=name, base="base", seed=0, n_each=120)

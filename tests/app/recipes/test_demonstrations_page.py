@@ -17,6 +17,7 @@ from terrarium.app.recipes.recipes_page import RecipesPage
 from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.life import Life
+from terrarium.app.session.routes import Judge, Route
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.evaluation.record import write_evaluation
@@ -36,6 +37,7 @@ from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.mark import MARK_FILE
 from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
+from tests.app.leading import FewTabs
 from tests.app.small_models import put_model
 from tests.models.recipes.demonstrations.support import make_little, safety_report
 
@@ -57,6 +59,7 @@ def base(library: Library) -> str:
 def tab(base: str, session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> TrainingTab:
     """The training tab, which shows the recipes."""
     tab = TrainingTab(session, theme)
+    FewTabs(session, training=tab)
     qtbot.addWidget(tab)
     tab.resize(1280, 720)
     with qtbot.waitActive(tab):
@@ -167,6 +170,7 @@ def test_stopped_and_gone_on_with(
     tab: TrainingTab,
     base: str,
     session: Session,
+    went: list[Route],
     library: Library,
     qtbot: QtBot,
     until: Until,
@@ -189,10 +193,8 @@ def test_stopped_and_gone_on_with(
     card = tab.recipes.demonstrations["taught"]
     until(lambda: card.own.count() == 2)
     assert card.own.itemText(1) == "Mine  ·  1 choice"
-    judged: list[tuple[Candidate, Candidate]] = []
-    session.preferences.judging_requested.connect(lambda *both: judged.append(both))
     qtbot.mouseClick(card.judge, Qt.MouseButton.LeftButton)
-    assert judged == [(Candidate(base), Candidate(base))]
+    assert went == [Judge(Candidate(base), Candidate(base))]
     card.own.setCurrentIndex(1)
 
     def stop(events: tuple[Event, ...]) -> None:
@@ -255,10 +257,7 @@ def test_a_weak_base_is_named_and_can_be_trained_on(
     until(lambda: choice.train.isVisible())
     assert not choice.measure.isVisible()
     assert choice.note.text().startswith(f"It answers 46.0{NBSP}% of the held-out questions: below 97{NBSP}%")
-    asked: list[str] = []
-    tab.recipes.train_asked.connect(asked.append)
     qtbot.mouseClick(choice.train, Qt.MouseButton.LeftButton)
-    assert asked == [base]
     dialog = tab.findChild(ForkDialog)
     assert dialog is not None
     assert dialog.form.config.steps == STRONG_STEPS

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.recipes.card import RecipeCard
 from terrarium.app.recipes.recipes_page import RecipesPage
+from terrarium.app.session.routes import OpenModel, Route, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.training.training_tab import TrainingTab
@@ -37,6 +38,7 @@ from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, long
+from tests.app.leading import FewTabs
 from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 from tests.runs_on_disk import make_run
 
@@ -73,7 +75,13 @@ def press(card: RecipeCard, qtbot: QtBot) -> None:
 
 
 def test_learned_at_the_press_of_a_button(
-    page: RecipesPage, session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot, library: Library
+    page: RecipesPage,
+    session: Session,
+    theme: ThemeProvider,
+    went: list[Route],
+    until: Until,
+    qtbot: QtBot,
+    library: Library,
 ) -> None:
     card = page.cards["mood"]
     assert not card.details.isVisible()
@@ -101,12 +109,9 @@ def test_learned_at_the_press_of_a_button(
     assert card.result.text().endswith("Accuracy  ·  short of the goal")
     assert outcome.reached.text().startswith("✗  Accuracy of “seen”")
     assert [bar.name for bar in outcome.groups.bars] == [f"All ({2 * N_ROWS})", f"unseen ({N_ROWS})"]
-    asked: list[str] = []
-    page.scores_asked.connect(asked.append)
-    page.chat_asked.connect(asked.append)
     for each in (outcome.scores, outcome.chat):
         qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
-    assert asked == [run.id, run.id]
+    assert went == [ShowRun(run.id, "scores"), OpenModel(run.id)]
     page.grab()
 
     again = Session(library)  # as after a restart: nothing but the library tells
@@ -339,6 +344,7 @@ def test_the_training_tab_leads_there_and_back(
 ) -> None:
     run_id = write(library, 1, {ALL: (0.95, 0.2)}, ())
     tab = TrainingTab(session, theme)
+    FewTabs(session, training=tab)
     theme.apply_theme(tab)
     qtbot.addWidget(tab)
     tab.show()

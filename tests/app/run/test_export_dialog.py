@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.session.routes import NewRun
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.inference.weight_kinds import GGUF_FORMATS
@@ -26,6 +27,7 @@ from terrarium.models.number_words import format_size
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Until, entries_of
+from tests.app.leading import FewTabs
 from tests.models.interop.adapters.support import make_case
 from tests.models.interop.publish.fake_hub import TOKEN, running_hub
 from tests.models.training.support import make_run as prepared_run
@@ -165,6 +167,7 @@ def test_closing_while_it_writes_leaves_nothing(
 @pytest.mark.parametrize("session_with", ["llama"], indirect=True)
 def test_the_runs_menu_opens_it(session_with: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
     tab = TrainingTab(session_with, theme)
+    FewTabs(session_with, training=tab)
     qtbot.addWidget(tab)
     tab.show()
     (run,) = session_with.runs.list()
@@ -182,12 +185,13 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
     session_with: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
 ) -> None:
     tab = TrainingTab(session_with, theme)
+    FewTabs(session_with, training=tab)
     qtbot.addWidget(tab)
     tab.show()
     (run,) = session_with.runs.list()
     tab.show_run(run.id)
     until(lambda: tab.run_view.follower.is_loaded)
-    tab.run_view.same_asked.emit(run.id, with_previous_token_heads(OURS))
+    session_with.go(NewRun(like=run.id, design=with_previous_token_heads(OURS)))
     assert tab.pages.currentWidget() is tab.new_run
     design = dataclasses.replace(session_with.designs.current, vocab_size=OURS.vocab_size)
     assert design == with_previous_token_heads(OURS)

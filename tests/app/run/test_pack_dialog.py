@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.kit.file_dialogs import dropped_paths
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.pack_dialog import PackDialog
+from terrarium.app.session.routes import DoToRun, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.events import result_of
@@ -66,9 +67,9 @@ def test_saved_and_opened_in_the_window(
 ) -> None:
     file = tmp_path / "mine.terrarium"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(file.with_suffix("")), ""))
-    window.show_run(run_id)
+    window.session.go(ShowRun(run_id))
     view = window.training.run_view
-    view.head.action_asked.emit(run_id, "file")
+    window.session.go(DoToRun(run_id, "file"))
     (dialog,) = window.findChildren(PackDialog)
     assert dialog.all_checkpoints.isEnabled()
     dialog.all_checkpoints.setChecked(True)

@@ -15,6 +15,7 @@ from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.run.lr_dialog import LrDialog
 from terrarium.app.run.spec_view import SpecView
 from terrarium.app.session.life import Life
+from terrarium.app.session.routes import DoToRun, OpenModel, Route, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.training.training_tab import TrainingTab
@@ -116,24 +117,14 @@ def test_a_remedy_starts_a_new_run_or_asks_for_a_fork(
     dialog.reject()
 
 
-def test_chatting_with_an_earlier_checkpoint(tab: TrainingTab, session: Session, source: str, until: Until) -> None:
-    tabs: list[str] = []
-    session.tab_requested.connect(tabs.append)
-    tab.run_view.views.chat_asked.emit(source, 4)
+def test_chatting_with_an_earlier_checkpoint(
+    tab: TrainingTab, session: Session, went: list[Route], source: str, until: Until
+) -> None:
+    session.go(OpenModel(source, step=4))
     until(lambda: session.chat.model is not None)
     assert session.chat.model is not None
     assert (session.chat.model.which, session.chat.model.step) == (source, 4)
-    assert tabs == ["chat"]
-
-
-def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: Session, source: str) -> None:
-    tabs: list[str] = []
-    session.tab_requested.connect(tabs.append)
-    tab.run_view.views.tokenizer_asked.emit(session.tokenizers.list()[0].name)
-    assert tabs == ["tokenizer"]
-    tab.show_new_run()
-    tab.run_view.views.run_asked.emit(source)
-    assert tab.runs.current_id == source
+    assert ShowPlace("chat") in went
 
 
 def test_the_menu_controls_the_training(
@@ -200,10 +191,10 @@ def test_settings_are_exported(
     path = session.library.home / "out.toml"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(session.library.home))
-    tab.run_view.head.action_asked.emit(source, "toml")
+    session.go(DoToRun(source, "toml"))
     assert load_spec(path).train == session.runs.spec(source).train  # type: ignore[union-attr]
     assert "terrarium train out.toml" in heard.notices.pop()
-    tab.run_view.head.action_asked.emit(source, "tensorboard")
+    session.go(DoToRun(source, "tensorboard"))
     until(lambda: bool(heard.notices))
     assert f"The curves are in {session.library.home / source}" in heard.notices[-1]
     assert not heard.failures

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
@@ -26,6 +27,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.training.record import metrics_row
 from tests import ROOT
 from tests.app.heard import Heard
+from tests.app.leading import FewTabs
 from tests.runs_on_disk import make_run, metrics_line
 
 Until = Callable[[Callable[[], bool]], None]
@@ -47,6 +49,7 @@ def some_runs(session: Session, tiny_config: ModelConfig) -> list[Path]:
 @pytest.fixture
 def panel(some_runs: list[Path], session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunsPanel:
     panel = RunsPanel(session, theme)
+    FewTabs(session, training=MagicMock(do=panel.do))
     qtbot.addWidget(panel)
     panel.resize(256, 700)
     panel.show()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from terrarium.app.kit.setting_names.preset_words import format_parameter_count
 from terrarium.app.kit.setting_names.slot_words import UNUSED
+from terrarium.app.session.routes import ShowPlace, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.custom_blocks import store
@@ -38,8 +39,8 @@ def test_every_page_opens(window: MainWindow, session: Session, tmp_path: Path) 
         session.designs.choose(name)
         for tab in ("home", "tokenizer", "data", "builder", "training", "chat"):
             window.show_tab(tab)
-        window.show_new_run()
+        window.session.go(ShowPlace("training/new"))
         window.show_models()
-        window.show_run(f"run-{name}")
+        window.session.go(ShowRun(f"run-{name}"))
         window.guide.show()
     assert not (tmp_path / "it-ran").exists()

@@ -16,6 +16,7 @@ from terrarium.app.kit.layout.advanced_settings import MoreLink
 from terrarium.app.kit.layout.views import Views
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.shell.launch import choose_detail
 from terrarium.app.shell.main_window import MainWindow
@@ -50,7 +51,7 @@ def window(session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, qt
 def views_of(window: MainWindow, name: str) -> Views:
     """The views of a tab, which is shown."""
     if name == "new run":
-        window.show_new_run()
+        window.session.go(ShowPlace("training/new"))
         return window.training.new_run.views
     window.show_tab(name)
     if name == "training":
@@ -68,7 +69,7 @@ def form_of(window: MainWindow, name: str) -> ConfigForm:
         builder: Any = window.pages.page("builder")
         form: ConfigForm = builder.form
         return form
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     choices = window.training.new_run.choices
     if name in ("fine-tuning", "alignment"):
         choices.start.start_from(window.session.runs.list()[0].id)
@@ -236,7 +237,7 @@ def test_the_chat_shows_temperature_and_length(window: MainWindow, qtbot: QtBot)
     views_of(window, "chat")
     tab: Any = window.pages.page("chat")
     settings = [*tab.sampling.sliders.values(), tab.sampling.presets, tab.sampling.seed, tab.prompting, tab.weights]
-    window.help.places.show("chat/settings/temperature")
+    window.session.go(ShowPlace("chat/settings/temperature"))
     tab.sampling.more.set_folded(False)
 
     def shown() -> list[QWidget]:
@@ -255,7 +256,7 @@ def test_the_chat_shows_temperature_and_length(window: MainWindow, qtbot: QtBot)
     assert tab.sampling.config.top_p == 0.5
     tab.prompting.system.setPlainText("Be brief.")
     qtbot.waitUntil(lambda: links[1].text() == "5 more groups of settings (1 changed)")
-    window.help.places.show("chat/settings/min_p")
+    window.session.go(ShowPlace("chat/settings/min_p"))
     assert tab.sampling.slider("min_p").isVisible()
     window.session.detail.choose(EVERYTHING)
     assert shown() == before

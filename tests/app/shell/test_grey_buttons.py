@@ -26,6 +26,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.session.routes import DoToRun, ShowPlace, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.library.library import Library
@@ -67,12 +68,12 @@ def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
     """Each page after the other, shown."""
     window.show_home()
     yield "Home", window.home
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     yield "new run", window.training.new_run
-    window.show_recipes()
+    window.session.go(ShowPlace("training/recipes"))
     yield "recipes", window.training.recipes
     for info in window.session.runs.list():
-        window.show_run(info.id)
+        window.session.go(ShowRun(info.id))
         yield f"run {info.name}", window.training
         for name in window.training.run_view.views.names:
             if window.training.run_view.views.is_offered(name):
@@ -101,7 +102,7 @@ def pages_of(window: MainWindow) -> Iterator[tuple[str, QWidget]]:
 def dialogs_of(window: MainWindow, run_id: str) -> Iterator[tuple[str, QWidget]]:
     """What is asked before something is done to a run, each with all that it offers."""
     for name in ("longer", "fork", "sweep", "file", "model", "notes"):
-        window.do_to_run(run_id, name)
+        window.session.go(DoToRun(run_id, name))
         dialog = next((each for each in window.findChildren(Dialog) if each.isVisible()), None)
         if dialog is None:
             continue

@@ -22,6 +22,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.slot_row import SlotRow
 from terrarium.app.kit.help_mark import HelpMark, set_term, term_at
 from terrarium.app.kit.theme import TEXT_SCALES, ThemeProvider
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
@@ -45,7 +46,7 @@ def test_a_mark_opens_its_entry_beside_the_tabs(window: MainWindow, qtbot: QtBot
 
 
 def test_f1_explains_what_has_the_focus_else_shows_the_search(window: MainWindow, qtbot: QtBot) -> None:
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     row = window.training.new_run.form.row("warmup_steps")
     window.training.new_run.form.show_slot("warmup_steps")
     qtbot.waitUntil(row.editor.widget.hasFocus)
@@ -168,7 +169,7 @@ def test_every_dialog_of_the_program_answers_f1() -> None:
 def test_headings_have_marks(window: MainWindow, page: str, terms: set[str]) -> None:
     shown = window.pages.show_page(page)
     if page == "training":
-        window.show_new_run()
+        window.session.go(ShowPlace("training/new"))
     marks = [mark for mark in shown.findChildren(HelpMark) if mark.term]
     assert terms <= {mark.term for mark in marks}
     assert all(window.help.glossary.find(mark.term) for mark in marks)
@@ -223,9 +224,9 @@ def _terms_in(path: Path) -> Iterator[str]:
 
 
 def test_places_without_content_say_what_is_missing(window: MainWindow, heard: Heard) -> None:
-    window.help.places.show("training/run/scores")
+    window.session.go(ShowPlace("training/run/scores"))
     assert "no trained model yet" in heard.notices[-1]
-    window.help.places.show("training/run/rewards")
+    window.session.go(ShowPlace("training/run/rewards"))
     assert "learned from rewards" in heard.notices[-1]
 
 
@@ -240,7 +241,7 @@ def test_every_place_really_shows(
         if place == "training/run/rewards":  # of aligned runs, which is said otherwise
             continue
         heard.notices.clear()
-        window.help.places.show(place)
+        window.session.go(ShowPlace(place))
         if heard.notices:  # some settings have no effect in the usual design, but none that an entry leads to
             assert "has no effect" in heard.notices[0]
             assert place not in seen

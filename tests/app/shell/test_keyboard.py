@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.session.remembered import EVERYTHING
+from terrarium.app.session.routes import ShowPlace
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.status_bar import StatusBar
 from tests.app.shell.test_every_page_fits import Until, every_page, score_pages, settle, task_pages
@@ -78,7 +79,7 @@ def test_escape_closes_what_was_opened_and_the_focus_returns(window: MainWindow,
 
 
 def test_a_menu_opens_by_space_and_closes_by_escape(window: MainWindow, until: Until) -> None:
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     settle()
     opens = next(each for each in tab_stops(window) if isinstance(each, QPushButton) and each.menu() is not None)
     opens.setFocus()

@@ -24,6 +24,7 @@ from terrarium.app.home.quickstart_view import QuickStartView
 from terrarium.app.kit.colours import DARK, LIGHT
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import StartQuickStart
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.status_bar import StatusBar
@@ -208,7 +209,7 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
     empty = tmp_path / "empty.txt"
     empty.write_text("", "utf-8")
     window.home.offer_files((str(empty),))
-    window.texts.start_quickstart()
+    window.session.go(StartQuickStart(window.home.cards.files))
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
@@ -226,7 +227,7 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
 ) -> None:
     window.session.training.quickstart_minutes = 10
     window.home.offer_files((str(story_file),))
-    window.texts.start_quickstart()
+    window.session.go(StartQuickStart(window.home.cards.files))
     window.show_home()
     assert window.top_bar.quickstart_button.text() == "Growing…"
     assert "is running" in window.home.hint.text()

@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 
 from terrarium.app.help.palette import Palette, PaletteEntry
 from terrarium.app.help.places import PLACES
+from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.session.routes import DoToRun, Route, ShowRun
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 from terrarium.models.settings.presets import PRESETS
@@ -87,19 +89,17 @@ def test_it_finds_all_kinds_of_things(window: MainWindow, byte_tokenizer: Tokeni
 
 
 def test_it_finds_what_can_be_done_to_the_run_in_view(
-    window: MainWindow, byte_tokenizer: Tokenizer, qtbot: QtBot
+    window: MainWindow, byte_tokenizer: Tokenizer, went: list[Route], qtbot: QtBot
 ) -> None:
     run_id = put_model(window.session.library, byte_tokenizer, "decoder-only", name="my run")
     assert not [key for key in all_entries(window) if key.startswith("run action/")]
-    window.show_run(run_id)
+    window.session.go(ShowRun(run_id))
     entry = all_entries(window)["run action/model"]
     assert (entry.title, entry.where) == ("Export the model", "my run")
-    asked: list[tuple[str, str]] = []
-    window.session.run_action_requested.disconnect(window.do_to_run)
-    window.session.run_action_requested.connect(lambda run, name: asked.append((run, name)))
     palette = opened(window, qtbot, "export the model")
     qtbot.keyClick(palette.field, Qt.Key.Key_Return)
-    assert asked == [(run_id, "model")]
+    assert went[-1] == DoToRun(run_id, "model")
+    window.findChild(ExportDialog).close()
     window.show_home()
     assert "run action/model" not in all_entries(window)
 

@@ -17,10 +17,10 @@ from terrarium.app.help.glossary import load_glossary
 from terrarium.app.help.panels import PANELS, Panel
 from terrarium.app.help.pictures import PICTURES
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.routes import Route, ShowPlace
 from terrarium.app.session.session import Session
-from terrarium.app.shell import palette_sources
+from terrarium.app.shell import navigator, palette_sources
 from terrarium.app.shell.main_window import MainWindow
-from terrarium.app.shell.places import Places
 from tests import ROOT
 
 TOY = Panel(
@@ -78,8 +78,9 @@ def test_the_entry_says_whether_labels_can_be_explained(session: Session) -> Non
 
 def test_an_entry_is_all_that_a_panel_needs(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(panels.PANELS, "toy", TOY)  # type: ignore[arg-type]
-    for module in (places, palette_sources):
+    for module in (places, palette_sources, navigator):
         monkeypatch.setattr(module, "PLACES", places.all_places())
+    for module in (places, palette_sources):
         monkeypatch.setattr(module, "FOUND_BY", places.search_words())
     window.show_tab("chat")
     tab = window.pages.page("chat")
@@ -87,12 +88,12 @@ def test_an_entry_is_all_that_a_panel_needs(window: MainWindow, monkeypatch: pyt
     last = tab.side.rail.count() - 1
     assert (tab.side.rail.tabText(last), tab.side.rail.tabToolTip(last)) == ("Toy", "Shows nothing")
     assert places.PLACES["chat/toy"] == "Chat → Toy"
-    shown: list[str] = []
+    shown: list[Route] = []
     found = {entry.key: entry for entry in palette_sources.PlaceSource(shown.append).entries()}["place/chat/toy"]
     assert (found.title, found.where) == ("Toy", "Chat")
     assert "plaything" in found.find_by
     found.do()
-    assert shown == ["chat/toy"]
-    Places(window).show("chat/toy")
+    assert shown == [ShowPlace("chat/toy")]
+    window.session.go(shown[0])
     assert isinstance(tab.side.view("toy"), ToyPanel)
     assert tab.side.current == "toy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -16,6 +17,7 @@ from terrarium.app.home.quickstart_view import QuickStartView
 from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
 from terrarium.app.session.chat_model import use_words
 from terrarium.app.session.life import Life
+from terrarium.app.session.routes import OpenModel, Route
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.task_pages.label_page import LabelPage
@@ -131,16 +133,13 @@ def test_the_words_of_the_button_say_what_the_model_does(
 
 
 def test_the_result_of_a_quick_start_stays_its_own_when_a_queued_run_follows(
-    window: MainWindow, tiny_spec: RunSpec, until: Until
+    window: MainWindow, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = window.pages.page("quickstart")
     assert isinstance(page, QuickStartView)
     training = window.session.training
-    asked: list[str] = []
-    page.inside_requested.disconnect()
-    page.chat_requested.disconnect()
-    page.inside_requested.connect(asked.append)
-    page.chat_requested.connect(asked.append)
+    asked: list[Route] = []
+    monkeypatch.setattr(window.session, "go", asked.append)
     training.state = TrainingState(
         name="Tiny World", quickstart=True, run_id="grown", life=Life(status="finished", is_over=True)
     )
@@ -149,7 +148,7 @@ def test_the_result_of_a_quick_start_stays_its_own_when_a_queued_run_follows(
     until(lambda: training.state is not None and training.state.step >= 1)
     page.result.inside.click()
     page.result.chat.click()
-    assert asked == ["grown", "grown"]
+    assert asked == [OpenModel("grown", "next"), OpenModel("grown")]
     assert not page.stop.isVisibleTo(page)
     training.stop()
     until(lambda: not training.active)

@@ -25,6 +25,7 @@ from terrarium.app.builder.builder_tab import BuilderTab
 from terrarium.app.builder.compare_view import DesignMenu
 from terrarium.app.builder.diagram.items import NodeItem
 from terrarium.app.session.remembered import EVERYTHING
+from terrarium.app.session.routes import ShowPlace, ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.shell import extensions_window
 from terrarium.app.shell.extensions_window import ExtensionsWindow
@@ -174,7 +175,7 @@ def test_in_the_builder(window: MainWindow, tab: BuilderTab, block: CustomBlock)
 
 def test_in_the_form_of_a_new_run(window: MainWindow, tab: BuilderTab, session: Session) -> None:
     session.designs.set(tab.form.config)
-    window.show_new_run()
+    window.session.go(ShowPlace("training/new"))
     for name in window.training.new_run.views.names:
         window.training.new_run.views.show_view(name)
     assert "tip" in check(window)
@@ -184,7 +185,7 @@ def test_in_a_run(window: MainWindow, tab: BuilderTab, session: Session) -> None
     make_run(session.library, tab.form.config, "strange", losses=(3.0, 2.0))
     session.runs.rename("strange", TITLE)
     session.runs.check()
-    window.show_run("strange")
+    window.session.go(ShowRun("strange"))
     for name in window.training.run_view.views.names:
         window.training.run_view.views.show_view(name)
     window.show_tab("builder")

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.routes import DoToRun, NewRun, Route
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.code_page import CodePage, judge_cases
 from terrarium.app.task_pages.entity_page import EntityPage, spans_of
@@ -261,13 +262,11 @@ def test_the_first_text_opens_what_decides_its_label(tab: ChatTab, session: Sess
 
 
 def test_a_label_is_corrected_and_corrections_are_trained_on(
-    tab: ChatTab, session: Session, library: Library, until: Until, heard: Heard
+    tab: ChatTab, session: Session, library: Library, went: list[Route], until: Until, heard: Heard
 ) -> None:
     page = opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
     until(lambda: page.answered is not None)
-    bar, asked = page.correcting, list[tuple[str, ...]]()
-    session.run_action_requested.connect(lambda run_id, name: asked.append((run_id, name)))
-    session.datasets.run_requested.connect(lambda sha: asked.append((sha,)))
+    bar = page.correcting
     assert bar.isVisible()
     bar.menu.aboutToShow.emit()
     assert [action.text() for action in bar.menu.actions()] == ["angry", "glad", "sad"]
@@ -285,11 +284,11 @@ def test_a_label_is_corrected_and_corrections_are_trained_on(
     bar.give("angry")
     assert bar.tune.text() == "Fine-tune on 2 corrections…"
     bar.tune.click()
-    until(lambda: len(asked) == 2)
+    until(lambda: len(went) == 2)
     model = session.chat.model
     assert model is not None
-    corpus = open_corpus(library, asked[1][0])
-    assert asked[0] == (model.run_id, "tune")
+    assert went == [DoToRun(model.run_id, "tune"), NewRun(dataset=session.datasets.sha)]
+    corpus = open_corpus(library, session.datasets.sha)
     assert (corpus.task, corpus.labels) == ("classification", model.labels), "so that the head is kept"
     rows = corpus.read_examples("train")
     corrected = {row["text"] for row in rows}

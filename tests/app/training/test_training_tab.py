@@ -30,6 +30,7 @@ from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import entries_of
+from tests.app.leading import FewTabs
 from tests.runs_on_disk import make_run
 
 Until = Callable[[Callable[[], bool]], None]
@@ -39,6 +40,7 @@ Until = Callable[[Callable[[], bool]], None]
 def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
     """The shown tab over an empty library."""
     tab = TrainingTab(session, theme)
+    FewTabs(session, training=tab)
     qtbot.addWidget(tab)
     tab.resize(1280, 640)
     tab.show()

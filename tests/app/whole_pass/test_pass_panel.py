@@ -112,7 +112,7 @@ def test_keys_move_the_token_and_the_line_and_open_panels(
     focus.show(text_of(tokenizer, "the cat sat", 4))
     wait_for(panel, until, 6)
     opened: list[str] = []
-    panel.place_requested.connect(opened.append)
+    panel.view.door_opened.connect(opened.append)
     layers = panel.view.layers
     layers.setFocus()
     kinds = []
@@ -159,7 +159,7 @@ def test_each_stage_has_its_door(panel: PassPanel, session: Session, byte_tokeni
     from PySide6.QtWidgets import QPushButton
 
     opened: list[str] = []
-    panel.place_requested.connect(opened.append)
+    panel.view.door_opened.connect(opened.append)
     for link in panel.view.findChildren(QPushButton):
         link.click()
     assert opened == ["tokenizer", "embeddings", "layers", "next", "next"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -12,6 +13,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.run_view import RunView
 from terrarium.app.session.session import Session
 from terrarium.models.library.library import Library
+from tests.app.leading import FewTabs
 
 
 @pytest.fixture
@@ -25,6 +27,9 @@ def library(rewarded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def run_view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> RunView:
     view = RunView(session, theme)
+    tab = MagicMock(run_view=view)
+    tab.fork.side_effect = lambda run_id, step, changes: view.ask_for_fork(step, changes)
+    FewTabs(session, training=tab)
     qtbot.addWidget(view)
     view.resize(1000, 690)
     view.show()

@@ -16,6 +16,7 @@ from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.run.run_view import RunView
 from terrarium.app.run_views.rewards.kl_panel import KlPanel
 from terrarium.app.run_views.rewards.rewards_view import RewardsView
+from terrarium.app.session.routes import Route, ShowRun, StopAt
 from terrarium.app.session.session import Session
 from terrarium.models.alignment.best_of import BestOfPoint
 from terrarium.models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
@@ -76,7 +77,7 @@ def test_every_look_is_a_dot_and_a_click_shows_its_replies(
 
 
 def test_one_click_makes_a_run_that_ends_at_the_peak(
-    run_view: RunView, session: Session, run_id: str, until: Until, heard: Heard
+    run_view: RunView, session: Session, run_id: str, went: list[Route], until: Until, heard: Heard
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
     panel = panel_of(run_view, run_id, until)
@@ -85,8 +86,6 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
     assert "more than chance" in panel.peak_detail.text()
     assert panel.gold.dots.peak == 1
     before = {info.id for info in session.runs.list()}
-    asked: list[str] = []
-    run_view.run_asked.connect(asked.append)
     QTest.mouseClick(panel.stop, Qt.MouseButton.LeftButton)
     until(lambda: len(session.runs.list()) > len(before))
     [made] = [info for info in session.runs.list() if info.id not in before]
@@ -96,7 +95,7 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
     assert (kept / "model.safetensors").read_bytes() == (source.checkpoint_path(3) / "model.safetensors").read_bytes()
     assert max(row["step"] for row in run.read_alignment()) == 3
     assert [row["event"] for row in run.read_events()][-2:] == ["forked", "finished"]
-    until(lambda: asked == [made.id])
+    until(lambda: went == [StopAt(run_id, 3), ShowRun(made.id)])
 
 
 def test_a_run_that_still_learns_is_stopped_at_its_peak_too(

@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -24,6 +23,7 @@ from terrarium.app.run_views.scores.prediction_words import format_answer
 from terrarium.app.run_views.scores.scores_view import ScoresView
 from terrarium.app.run_views.scores.summary import describe_lead
 from terrarium.app.session.life import Life
+from terrarium.app.session.routes import OpenExample, ShowPlace
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.corpora.corpus import list_corpora
@@ -235,9 +235,9 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     opened(run_view, runs(session, "classification")[0], until)
     view = opened(run_view, base, until)
     assert "Its own data has no right answers to count" in view.words
-    with qtbot.waitSignal(session.tab_requested) as asked:
+    with qtbot.waitSignal(session.routed) as asked:
         view.bring.click()
-    assert asked.args == ["data"]
+    assert asked.args == [ShowPlace("data")]
     kinds = (KindAccuracy(kind="knowledge", n=100, accuracy=0.98, most_frequent=0.1),)
     write_evaluation(session.runs.find(base).folder, Evaluated(accuracy=0.98, kinds=kinds, seconds=1.0))
     opened(run_view, runs(session, "classification")[0], until)
@@ -282,10 +282,9 @@ def test_predictions_are_searched_and_filtered_and_one_is_opened(
     page.search.clear()
     assert page.chosen is not None
     assert page.detail.values["Text"].text() == page.chosen.row["text"]
-    asked: list[Any] = []
-    run_view.views.example_asked.connect(lambda *what: asked.append(what))
-    qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)
-    assert asked == [(weak, view.found.step, page.chosen.row)]
+    with qtbot.waitSignal(session.routed) as asked:
+        qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)
+    assert asked.args == [OpenExample(weak, view.found.step, page.chosen.row)]
 
 
 def test_predictions_need_no_scrolling_in_a_small_window_and_end_below_a_whole_row(

@@ -24,6 +24,7 @@ from terrarium.app.run_views.time_machine.attention_pane import AttentionPane, f
 from terrarium.app.run_views.time_machine.snapshots import Snapshots, nearest
 from terrarium.app.run_views.time_machine.time_machine_view import TimeMachine
 from terrarium.app.run_views.time_machine.timeline import Timeline
+from terrarium.app.session.routes import ForkRun, OpenModel, Route
 from terrarium.app.session.run_history import AttentionSnapshot, RunHistory
 from terrarium.models.events import AttentionSeen, SampleMade, TrainMetrics
 from terrarium.models.library.library import Library
@@ -68,9 +69,15 @@ def shown(run: RunFolder, history: RunHistory | None = None) -> ShownRun:
 
 
 @pytest.fixture
-def view(theme: ThemeProvider, qtbot: QtBot) -> TimeMachine:
+def went() -> list[Route]:
+    """Where the view leads."""
+    return []
+
+
+@pytest.fixture
+def view(theme: ThemeProvider, went: list[Route], qtbot: QtBot) -> TimeMachine:
     """The view, on screen."""
-    view = TimeMachine(theme)
+    view = TimeMachine(went.append, theme)
     qtbot.addWidget(view)
     view.resize(1000, 470)
     view.show()
@@ -194,17 +201,18 @@ def test_it_plays_to_the_end_and_stops(machine: TimeMachine, qtbot: QtBot, until
     assert not machine.playing, "nobody sees it"
 
 
-def test_checkpoints_on_disk_can_be_forked_and_chatted_with(machine: TimeMachine, run: RunFolder, qtbot: QtBot) -> None:
+def test_checkpoints_on_disk_can_be_forked_and_chatted_with(
+    machine: TimeMachine, run: RunFolder, went: list[Route], qtbot: QtBot
+) -> None:
     kept = {int(path.name.removeprefix("step-")) for path in run.checkpoints()}
     assert 12 in kept
     assert 5 not in kept
     for index, step in enumerate(STEPS):
         machine.go_to(index)
         assert machine.panes.fork.isEnabled() == machine.panes.chat.isEnabled() == (step in kept)
-    for button, signal in ((machine.panes.fork, machine.fork_asked), (machine.panes.chat, machine.chat_asked)):
-        with qtbot.waitSignal(signal) as asked:
-            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        assert asked.args == [run.id, 12]
+    for button in (machine.panes.fork, machine.panes.chat):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert went == [ForkRun(run.id, 12), OpenModel(run.id, step=12)]
 
 
 def test_it_follows_a_growing_run(view: TimeMachine, run: RunFolder, until: Until) -> None:

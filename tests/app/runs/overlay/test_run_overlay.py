@@ -19,6 +19,7 @@ from terrarium.app.lineage.origin_view import OriginView
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.runs.overlay.overlay import RunOverlay
 from terrarium.app.runs.overlay.overlay_curves import Curves
+from terrarium.app.session.routes import Route, ShowRun
 from terrarium.app.session.run_history import RunHistory
 from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
@@ -150,8 +151,8 @@ def test_a_lineage_leads_to_other_runs(
 ) -> None:
     make_run(session.library, tiny_config, "parent")
     folder = make_run(session.library, tiny_config, "child", lineage={"parent": {"run": "parent", "step": 5}})
-    view, asked = OriginView(session, theme), list[str]()
-    view.run_asked.connect(asked.append)
+    view, asked = OriginView(session, theme), list[Route]()
+    session.routed.connect(asked.append)
     qtbot.addWidget(view)
     view.resize(700, 500)
     view.show()
@@ -164,7 +165,7 @@ def test_a_lineage_leads_to_other_runs(
     card.setFocus()
     qtbot.keyClick(card, Qt.Key.Key_Return)
     qtbot.mouseClick(view.cards[0], Qt.MouseButton.LeftButton)
-    assert asked == ["parent", "parent"]
+    assert asked == [ShowRun("parent"), ShowRun("parent")]
     (folder / "run.json").write_text("{")
     session.runs.changed.emit()
     until(lambda: view.lineage is None)

@@ -13,6 +13,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.sweep_dialog import SweepDialog
 from terrarium.app.runs.overlay.parallel_axes import parallel_axes, setting_title
 from terrarium.app.runs.overlay.sweep_view import SweepView
+from terrarium.app.session.routes import Route
 from terrarium.app.session.session import Session
 from terrarium.models.runs.sweep import SweepRun, SweepValues, grid
 from terrarium.models.settings.model_config import ModelConfig
@@ -84,8 +85,8 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     losses = [float(view.table.texts()[row][1]) for row in range(4)]
     assert losses == sorted(losses)
     assert {view.table.texts()[row][3] for row in (0, 1)} == {"0.01"}, "the tiny learning rate learns nothing"
-    asked: list[str] = []
-    view.run_asked.connect(asked.append)
+    asked: list[Route] = []
+    session.routed.connect(asked.append)
     view.plot.setFocus()
     qtbot.keyClick(view.plot, Qt.Key.Key_Right)
     assert "1 of 4: validation" in view.plot.accessibleDescription()
