@@ -47,7 +47,7 @@ class Theme:
     pill_b: str
     pill_text: str
     shadow: str = "#000000"
-    validation: str = "#B85A00"
+    validation: str = "#A85200"
     query: str = "#0072B2"
     key: str = "#D55E00"
     value: str = "#009A70"

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from terrarium.app.kit.basics import Content, Growing, column, label
 from terrarium.app.kit.help_mark import ask_for_help, term_at
-from terrarium.app.kit.layout.tab_order import move_focus
+from terrarium.app.kit.layout.tab_order import move_focus, open_menu
 from terrarium.app.kit.theme import SPACE
 from terrarium.models.events import Event, Phase, Progress
 
@@ -31,7 +31,7 @@ class Dialog(QDialog):
         if event.matches(QKeySequence.StandardKey.HelpContents):
             focused = self.focusWidget() or self
             ask_for_help(focused, term_at(focused))
-        else:
+        elif not open_menu(event):
             super().keyPressEvent(event)
 
 

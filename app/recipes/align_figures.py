@@ -370,7 +370,7 @@ def learning_plot(result: DemonstrationResult, titles: Mapping[str, str]) -> Plo
         for name, tone in _TONES.items()
         if name in result.stages and (curve := [point for point in result.stages[name].curve if "gold" in point])
     }
-    every = [dot for of_stage in dots.values() for dot in of_stage]
+    every = [dot for curve in dots.values() for dot in curve]
     x = Axis(title="Steps", low=0, high=max((dot.x for dot in every), default=1.0))
     return plot_of("Good stories, while they learn", dots, x, _share_axis(_GOOD, every))
 

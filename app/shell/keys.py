@@ -29,6 +29,7 @@ _PAGES: tuple[tuple[str, tuple[tuple[str | QKeySequence.StandardKey, str], ...]]
             ("F2", "Rename"),
             ("Ctrl+D", "Duplicate"),
             (_Standard.Delete, "Delete, with undo"),
+            ("Shift+F10", "Open the menu of the chosen row, as the Menu key does"),
         ),
     ),
     (

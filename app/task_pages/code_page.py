@@ -190,6 +190,7 @@ class CodePage(ModePage):
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.inspect(read)
+            self.news.say(f"The model wrote: {written.text}")
             if written.finished is not None and self.cases.text.strip():
                 self._on_run()
         self._show_state()
@@ -213,6 +214,7 @@ class CodePage(ModePage):
     @Slot(object)
     def _on_judged(self, judged: tuple[JudgedCase, ...]) -> None:
         self._show_judged(judged)
+        self.news.say(f"Outcomes of the cases: {self.verdict.text()}")
         self._show_state()
 
     def _show_judged(self, judged: tuple[JudgedCase, ...]) -> None:

@@ -75,7 +75,7 @@ class EntityPage(TaskPage):
     def show_example(self, row: Mapping[str, Any]) -> None:
         self.text.set_text(_joined(row["words"]))
 
-    def show_answer(self, answered: Answered | None) -> None:
+    def show_answer(self, answered: Answered | None) -> str:
         self.spans = []
         if answered is not None:
             places = [match.span() for match in _WORDS.finditer(self.text.text)]
@@ -99,6 +99,7 @@ class EntityPage(TaskPage):
         words = "Nothing was found." if answered is not None and not self.spans else ""
         words = words or ("" if answered is not None else "Write a text: what the model finds appears here.")
         show_words(self.nothing, f"{more} more." if more > 0 else words)
+        return ", ".join(bar.name for bar in self.found.bars) or ("" if answered is None else words)
 
 
 def spans_of(tags: Sequence[str], scores: Sequence[float], places: Sequence[tuple[int, int]]) -> list[Span]:

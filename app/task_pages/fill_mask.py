@@ -192,6 +192,8 @@ class FillMask(ModePage):
             return
         self.filled = filled
         self.masks.show_masks(filled.candidates, _around(filled.text))
+        best = ", ".join(f"“{candidates[0].text.strip()}”" for candidates in filled.candidates)
+        self.news.say(f"Most likely: {best}", instead=True)
         masks = [i for i, id in enumerate(filled.ids) if id == self._mask_id]
         read = ReadText(
             ids=filled.ids,

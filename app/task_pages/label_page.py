@@ -82,7 +82,7 @@ class LabelPage(TaskPage):
         self.pair.set_text(row.get("text_pair") or "")
         self._show_pair(is_shown=bool(row.get("text_pair")))
 
-    def show_answer(self, answered: Answered | None) -> None:
+    def show_answer(self, answered: Answered | None) -> str:
         found = answered.prediction if answered is not None else None
         own = found.value if found is not None and isinstance(found.value, str) else ""
         self.correcting.show_answer(answered.row if answered is not None else None, own)
@@ -93,11 +93,11 @@ class LabelPage(TaskPage):
             self.verdict.setText("")
             self.sure.setText(_NOTHING)
             self.bars.show_bars([Bar(name=name, share=None, text="–") for name in labels[:_MAX_BARS]])
-            return
+            return ""
         if isinstance(found.value, float):
             self.verdict.setText(with_minus(f"{found.value:.3f}"))
             self.sure.setText("")
-            return
+            return self.verdict.text()
         given = [found.value] if isinstance(found.value, str) else found.value
         self.verdict.setText(", ".join(given) or "No label")
         sure = "" if found.score is None else f"{format_prob(found.score)} sure"
@@ -111,6 +111,7 @@ class LabelPage(TaskPage):
                 for name, p in shown
             ]
         )
+        return f"{self.verdict.text()}, {self.sure.text()}" if sure else self.verdict.text()
 
 
 class _Correcting(QWidget):

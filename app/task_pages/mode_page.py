@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.kit.announcer import ProblemLabel
+from terrarium.app.kit.announcer import Announcer, ProblemLabel
 from terrarium.app.kit.basics import EmptyState, column, show_words, stacked
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
@@ -18,13 +18,17 @@ _NO_MODEL = ("No model is open", "Choose a model above.")
 
 
 class ModePage(QWidget):
-    """Subclasses build `body`, and implement `refusal` for the models that they do not support."""
+    """Subclasses build `body`, and implement `refusal` for the models that they do not support.
+
+    news: tells screen readers what the model answers.
+    """
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme, self.focus = session, theme, focus
         self._read: ReadText | None = None
         self._absence = ""
+        self.news = Announcer(self)
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
         self._pages = stacked(self._empty, self.body)

@@ -56,13 +56,13 @@ class SpanPage(TaskPage):
         self.question.set_text(row["question"])
         self.context.set_text(row["context"])
 
-    def show_answer(self, answered: Answered | None) -> None:
+    def show_answer(self, answered: Answered | None) -> str:
         self.bars.setVisible(answered is not None)
         if answered is None:
             self.mark.set_place(0, 0)
             self.verdict.setText("")
             self.sure.setText(_NOTHING)
-            return
+            return ""
         found = answered.prediction
         start = found.details.get("start")
         places = (0, 0) if start is None else (start, start + len(found.value))
@@ -80,6 +80,7 @@ class SpanPage(TaskPage):
                 )
             ]
         )
+        return f"{self.verdict.text()}: {self.sure.text()}"
 
 
 class AnswerMark(Highlighter):

@@ -61,8 +61,8 @@ class TaskPage(ModePage):
         """Fill in a row of a dataset."""
         raise NotImplementedError
 
-    def show_answer(self, answered: Answered | None) -> None:
-        """Show the model's answer; None: the input is empty, or has no answer yet."""
+    def show_answer(self, answered: Answered | None) -> str:
+        """Show the model's answer, and return it in words; None: the input is empty, or has no answer yet."""
         raise NotImplementedError
 
     def show_model(self, model: ChatModel) -> None:
@@ -125,7 +125,7 @@ class TaskPage(ModePage):
             self.inspect(None, _UNSEEN if answered is not None else "")
         else:
             self.inspect(read(self._examiner.step))
-        self.show_answer(answered)
+        self.news.say(self.show_answer(answered), instead=True)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

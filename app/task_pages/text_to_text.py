@@ -229,6 +229,7 @@ class TextToText(ModePage):
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.inspect(read)
+            self.news.say(f"Target: {written.text}")
             self.alignment.show_text(read)
             self.drawn_tokens.show_text(read)
             made = [(t.probability, t.entropy, t.rank) for t in written.tokens]
@@ -241,6 +242,7 @@ class TextToText(ModePage):
         self.hypotheses.show_texts(searched.found)
         self._targets.setCurrentIndex(1)
         self._inspect_hypothesis(0)
+        self.news.say(f"Target: {searched.found[0].text}")
         self._show_state()
 
     @Slot(int)

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from terrarium.app.kit import announcer
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run import proposer
 from terrarium.app.session import device
@@ -31,7 +33,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.tiny_world import corpus
 from terrarium.models.training.prepare import prepare_run
-from tests.app.heard import Heard
+from tests.app.heard import Heard, Told
 from tests.models.tasks.small_tasks import make_dataset, make_task_spec
 from tests.models.training.support import train
 
@@ -119,6 +121,23 @@ def went(session: Session) -> list[Route]:
     routes: list[Route] = []
     session.routed.connect(routes.append)
     return routes
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What a screen reader is told: a sentence, and whether it is urgent."""
+    sentences: Told = []
+
+    class Heard:
+        AnnouncementPoliteness = QAccessible.AnnouncementPoliteness
+
+        @staticmethod
+        def updateAccessibility(event: QAccessibleAnnouncementEvent) -> None:
+            urgent = event.politeness() == QAccessible.AnnouncementPoliteness.Assertive
+            sentences.append((event.message(), urgent))
+
+    monkeypatch.setattr(announcer, "QAccessible", Heard)
+    return sentences
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from terrarium.models.events import Event
 from terrarium.models.settings.run_spec import RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
+Told = list[tuple[str, bool]]
+"""What a screen reader is told: a sentence, and whether it is urgent."""
 
 
 class Heard:

@@ -6,9 +6,12 @@ import dataclasses
 import json
 from collections.abc import Iterator
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QAccessible, QAccessibleInterface
 from PySide6.QtWidgets import QWidget
+from shiboken6 import Shiboken
+
+from terrarium.app.kit.layout.tab_order import tab_stops
 
 Role = QAccessible.Role
 
@@ -74,10 +77,11 @@ class Spoken:
 
 def spoken(window: QWidget) -> Iterator[Spoken]:
     """Yield what is told of the visible parts of a window, in the order in which a screen reader gets it."""
-    stops = {id(stop): place for place, stop in enumerate(tab_stops(window), start=1)}
+    widgets = {_address(widget): widget for widget in (window, *window.findChildren(QWidget))}
+    stops = {_address(stop): place for place, stop in enumerate(tab_stops(window), start=1)}
     interface = QAccessible.queryAccessibleInterface(window)
     assert interface is not None
-    yield from _told(interface, 0, stops)
+    yield from _told(interface, 0, widgets, stops)
 
 
 def written(window: QWidget) -> str:
@@ -85,23 +89,17 @@ def written(window: QWidget) -> str:
     return "".join(f"{each}\n" for each in spoken(window))
 
 
-def tab_stops(window: QWidget) -> list[QWidget]:
-    """Return what Tab leads to in a window, from its first stop on."""
-    stops, widget = [], window.nextInFocusChain()
-    while widget is not None and widget is not window:
-        leads = widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isEnabled() and widget.focusProxy() is None
-        if leads and widget.isVisible() and QWidget.window(widget) is window:  # some widgets override window()
-            stops.append(widget)
-        widget = widget.nextInFocusChain()
-    return stops
-
-
-def _told(interface: QAccessibleInterface, depth: int, stops: dict[int, int]) -> Iterator[Spoken]:
+def _told(
+    interface: QAccessibleInterface, depth: int, widgets: dict[int, QWidget], stops: dict[int, int]
+) -> Iterator[Spoken]:
+    """widgets, stops: by their addresses, because nothing owns the wrapper that an interface returns: with it would go
+    those of the widgets that it is then asked for."""
     state, role = interface.state(), interface.role()
     if state.invisible or role in _MACHINERY:
         return
     told = interface.object()
-    widget = told if isinstance(told, QWidget) else None
+    address = _address(told) if told is not None else 0
+    widget = widgets.get(address)
     each = Spoken(
         depth=depth,
         role=role,
@@ -109,7 +107,7 @@ def _told(interface: QAccessibleInterface, depth: int, stops: dict[int, int]) ->
         value=interface.text(QAccessible.Text.Value),
         description=interface.text(QAccessible.Text.Description),
         states=tuple(name for name in _STATES if getattr(state, name)),
-        tab=stops.get(id(widget), 0),
+        tab=stops.get(address, 0),
         widget=widget,
     )
     if role not in _STRUCTURE or each.name or each.tab:
@@ -122,7 +120,7 @@ def _told(interface: QAccessibleInterface, depth: int, stops: dict[int, int]) ->
             continue
         n_items += child.role() in _ITEMS
         if n_items <= _MAX_ITEMS or child.role() not in _ITEMS:
-            yield from _told(child, depth, stops)
+            yield from _told(child, depth, widgets, stops)
 
 
 def _name(interface: QAccessibleInterface, widget: QWidget | None) -> str:
@@ -131,6 +129,10 @@ def _name(interface: QAccessibleInterface, widget: QWidget | None) -> str:
     labels = (of.text(QAccessible.Text.Name) for of, flag in interface.relations() if flag == _IS_LABEL)
     named = own or " ".join(labels)
     return named if named or interface.role() in _TELL_CHOICE else interface.text(QAccessible.Text.Name)
+
+
+def _address(thing: QObject) -> int:
+    return int(Shiboken.getCppPointer(thing)[0])
 
 
 def _quoted(text: str) -> str:

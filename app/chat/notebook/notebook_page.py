@@ -309,6 +309,7 @@ class Notebook(ModePage):
         written, tokenizer = self.reply.written, self._session.chat.tokenizer
         assert written is not None
         self._after = self.editor.text if written.text else ""
+        self.news.say(f"The model wrote: {written.text}" if written.text else "The model wrote nothing.")
         self.inspect(written.read(tokenizer) if tokenizer is not None else None)
         cursor = self.editor.textCursor()
         cursor.movePosition(QTextCursor.MoveOperation.End)

@@ -16,6 +16,7 @@ from terrarium.app.chat.side_by_side.comparison import (
     SideBySide,
 )
 from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling, set_enabled, set_role
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.inputs import named
@@ -68,6 +69,7 @@ class SideBySidePage(QWidget):
         self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
         self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
         self._was_busy = False
+        self._announcer = Announcer(self)
         self.prompt = named(GrowingField(), "Prompt")
         self.setFocusProxy(self.prompt)
         self.prompt.setPlaceholderText("Prompt for all models")
@@ -220,6 +222,9 @@ class SideBySidePage(QWidget):
     def _show_state(self) -> None:
         if self._was_busy and not self.control.busy:
             self.status.setText("")  # a failure sets its message after this
+            for each in self.columns:
+                if each.text.written:
+                    self._announcer.say(f"Reply of {each.name}: {each.text.written}")
         self._was_busy = self.control.busy
         self.run_button.setVisible(not self.control.busy)
         self.stop_button.setVisible(self.control.busy)

@@ -186,8 +186,8 @@ class ImportPage(QWidget):
             *((captions[words], editor) for words, editor in editors.items()), grows=1, spacing=(2 * SPACE, SPACE)
         )
         link = MoreLink("setting", self._session.detail)
+        self._split = step_card("4  Split and name", "", self.split_note, lines, link)  # now they are no windows
         self._hidden_settings = AdvancedSettings(link, extras, 2, self.draft.n_changed_of_split)
-        self._split = step_card("4  Split and name", "", self.split_note, lines, link)
         return self._split
 
     def _footer(self) -> QWidget:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -21,19 +22,15 @@ from PySide6.QtWidgets import (
 )
 
 
+def tab_stops(window: QWidget) -> list[QWidget]:
+    """Return what Tab leads to in a window, from its first stop on."""
+    return [widget for widget in _chain(window) if _is_stop(widget)]
+
+
 def stops_in(parent: QWidget) -> list[QWidget]:
-    """Return the tab stops inside a widget, in tab order."""
-    inside: list[QWidget] = []
-    # The focus chain spans the whole window: stop once all descendants have been found.
-    left = sum(parent.isAncestorOf(child) for child in parent.findChildren(QWidget))
-    widget = parent.nextInFocusChain()
-    while left and widget is not None and widget is not parent:
-        if parent.isAncestorOf(widget):
-            left -= 1
-            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
-                inside.append(widget)
-        widget = widget.nextInFocusChain()
-    return inside
+    """Return the tab stops inside a widget, in tab order, also those that are hidden or disabled."""
+    chain = _chain(QWidget.window(parent))  # some widgets override window()
+    return [widget for widget in chain if _takes_tab(widget) and parent.isAncestorOf(widget)]
 
 
 def stops_of(widget: QWidget) -> list[QWidget]:
@@ -45,7 +42,7 @@ def stops_of(widget: QWidget) -> list[QWidget]:
 def put_after(before: QWidget, *stops: QWidget) -> None:
     """Put `stops` after `before` in the tab order, except for widgets that are not in the same window yet."""
     for one, next_one in itertools.pairwise([before, *stops]):
-        if QWidget.window(one) is QWidget.window(next_one):  # some widgets override window()
+        if QWidget.window(one) is QWidget.window(next_one):
             QWidget.setTabOrder(one, next_one)
 
 
@@ -56,23 +53,39 @@ def move_focus(within: QWidget, *, forward: bool) -> bool:
     it on the page, and Shift+Tab from there back to it.
     """
     start: QWidget = QApplication.focusWidget() or within
-    chain = QWidget.nextInFocusChain if forward else QWidget.previousInFocusChain
-    stop = chain(start)
-    while stop is not None and stop is not start:
-        if _is_stop(stop) and QWidget.window(stop) is QWidget.window(within):
-            stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
-            if not isinstance(stop, _STYLED):
-                _FocusFrame(stop)
-            return True
-        stop = chain(stop)
-    return False
+    chain = _chain(QWidget.window(within))
+    at = chain.index(start) if start in chain else len(chain)
+    following = [*chain[at + 1 :], *chain[:at]]
+    stop = next((widget for widget in (following if forward else reversed(following)) if _is_stop(widget)), None)
+    if stop is None:
+        return False
+    stop.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
+    if not isinstance(stop, _STYLED):
+        _FocusFrame(stop)
+    return True
+
+
+def open_menu(event: QKeyEvent) -> bool:
+    """Open the context menu of what has the focus if Shift+F10 was pressed, which Qt does itself only on Windows."""
+    focused = QApplication.focusWidget()
+    is_asked = event.key() == Qt.Key.Key_F10 and event.modifiers() == Qt.KeyboardModifier.ShiftModifier
+    if not is_asked or focused is None or sys.platform == "win32":
+        return False
+    at = QRectF(focused.inputMethodQuery(Qt.InputMethodQuery.ImCursorRectangle)).toRect().center()  # a list: its row
+    reason, none = QContextMenuEvent.Reason.Keyboard, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(focused, QContextMenuEvent(reason, at, focused.mapToGlobal(at), none))
+    return True
 
 
 class InTabOrder(QWidget):
-    """A widget in which Tab moves the focus as `move_focus` does."""
+    """A widget in which Tab moves the focus as `move_focus` does, and Shift+F10 opens menus."""
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return move_focus(self, forward=next)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not open_menu(event):
+            super().keyPressEvent(event)
 
 
 class _FocusFrame(QWidget):
@@ -115,5 +128,26 @@ _STYLED = (
 
 
 def _is_stop(widget: QWidget) -> bool:
-    takes_tab = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and widget.focusProxy() is None
-    return takes_tab and widget.isVisible() and widget.isEnabled()
+    return _takes_tab(widget) and widget.isVisible() and widget.isEnabled()
+
+
+def _takes_tab(widget: QWidget) -> bool:
+    return bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
+
+
+def _chain(window: QWidget) -> list[QWidget]:
+    """Return the widgets in a window in the order of its focus chain, without those that have a focus proxy.
+
+    PySide takes the widget that is asked for the owner of the next one and of its proxy. If that is so when the former
+    is deleted, it holds the latter for deleted too. So none is asked for the window, and the others go back to it.
+    """
+    left = sum(window.isAncestorOf(child) for child in window.findChildren(QWidget))  # without those of its dialogs
+    chain, widget = [], window.nextInFocusChain()
+    while left and widget is not None:
+        if window.isAncestorOf(widget):
+            left -= 1
+            if widget.focusProxy() is None:
+                chain.append(widget)
+        widget = widget.nextInFocusChain() if left else None
+    window.findChildren(QWidget)  # PySide takes the widget that is asked for the owner here too
+    return chain

@@ -112,12 +112,7 @@ class VocabularyView(QWidget):
         self.table.token_changed.connect(self.facts.show_row)
         self.facts.token_requested.connect(self._show_token)
         self.counter.counted.connect(self._on_counted)
-        QShortcut(
-            QKeySequence(QKeySequence.StandardKey.Find),
-            self,
-            self._go_to_search,
-            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
-        )
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._go_to_search)
 
     # -- Contents ------------------------------------------------------------------------------------------------------
 
@@ -283,7 +278,8 @@ class _VocabularyFilters(QWidget):
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
         for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):
-            QShortcut(QKeySequence(key), self.search, act, context=Qt.ShortcutContext.WidgetShortcut)
+            shortcut = QShortcut(QKeySequence(key), self.search, act)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)  # PySide ignores it beside a callable
         self.setLayout(row(self.search, self.types, self.uses, grows=self.search))
 
     @property

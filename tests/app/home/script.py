@@ -31,6 +31,7 @@ class Script:
         self._left: list[Event] = []
         self._more = threading.Semaphore(0)
         self._is_over = False
+        session.closing.connect(self._stop)  # else its worker would wait for events that a failed test never gives
         state = TrainingState(name="Quick start", quickstart=True, files=files)
         session.training.begin(state, lambda: self)  # type: ignore[arg-type, return-value]
 
@@ -54,6 +55,9 @@ class Script:
 
     def end(self) -> None:
         """No more events come."""
+        self._stop()
+        self._until(lambda: not self._session.training.active)
+
+    def _stop(self) -> None:
         self._is_over = True
         self._more.release()
-        self._until(lambda: not self._session.training.active)

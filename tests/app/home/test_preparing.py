@@ -77,9 +77,9 @@ def test_the_first_steps_can_be_spread_out(view: QuickStartView, session: Sessio
     script.give(STARTED, trained(1), trained(10), trained(100))
     view.loss.refresh()
     assert view.log_axis.isChecked()
-    assert list(view.loss.axis.of_rows(view.loss.history.train)) == [0, 1, 2]
+    assert list(view.loss.raw.xData) == [0, 1, 2]
     view.log_axis.click()
-    assert list(view.loss.axis.of_rows(view.loss.history.train)) == [1, 10, 100]
+    assert list(view.loss.raw.xData) == [1, 10, 100]
     assert session.remembered.get("quick start log axis", True) is False
     script.end()
 

@@ -51,9 +51,9 @@ def test_its_bits_per_byte_fall_against_the_lines_of_tables(
     view.bits.refresh()
     assert view.bits.isVisible()
     assert not view.loss.isVisible()
-    assert [line.value for line in view.bits.tables.lines] == [2.9, 2.6, 2.0]
+    assert [line.value for line in view.bits.tables] == [2.9, 2.6, 2.0]
     assert math.isnan(view.bits.uniform_guess.value)
-    assert view.bits.tables.lines[2].name.toPlainText() == "a table of the last six letters: 2.00"
+    assert view.bits.tables[2].name.toPlainText() == "a table of the last six letters: 2.00"
     top = view.bits.chart.getPlotItem().getViewBox().viewRange()[1]
     assert top[0] < 2.0 < 2.9 < top[1], "all lines are in view"
     script.end()

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.chat_tab import ChatTab
-from terrarium.app.kit import announcer
 from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import label
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.models.settings.run_spec import RunSpec
-
-Until = Callable[[Callable[[], bool]], None]
-Told = list[tuple[str, bool]]
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What a screen reader is told: a sentence, and whether it is urgent."""
-    sentences: Told = []
-
-    class Heard:
-        AnnouncementPoliteness = QAccessible.AnnouncementPoliteness
-
-        @staticmethod
-        def updateAccessibility(event: QAccessibleAnnouncementEvent) -> None:
-            urgent = event.politeness() == QAccessible.AnnouncementPoliteness.Assertive
-            sentences.append((event.message(), urgent))
-
-    monkeypatch.setattr(announcer, "QAccessible", Heard)
-    return sentences
+from tests.app.heard import Told, Until
 
 
 def test_sentences_that_follow_one_another_are_told_at_once_and_each_only_once(

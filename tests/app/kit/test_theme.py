@@ -46,14 +46,12 @@ def contrast(a: str, b: str) -> float:
 
 
 GROUNDS = ("window", "surface", "sunken", "raised")
-WORDS = ("text", "muted", "hint", "accent", "danger", "warning", "info")
+WORDS = ("text", "muted", "hint", "accent", "danger", "warning", "info", "validation")
 WORDS_ON = (
     ("on_accent", "accent"),
     ("on_accent", "accent_hover"),
     ("on_accent", "accent_pressed"),
-    ("accent", "accent_soft"),
-    ("text", "accent_soft"),
-    ("muted", "accent_soft"),
+    *((words, "accent_soft") for words in WORDS if words != "hint"),  # selected rows
     ("warning", "warning_soft"),
     ("danger", "danger_soft"),
     ("on_tooltip", "tooltip"),

@@ -161,7 +161,7 @@ def test_a_run_is_renamed_while_it_is_being_prepared(
     goes_on, really = threading.Event(), setup.set_up
 
     def wait_first(*args: Any) -> Generator[Event, None, setup.TrainingContext]:
-        goes_on.wait()
+        assert goes_on.wait(60)
         return (yield from really(*args))
 
     monkeypatch.setattr("terrarium.models.training.trainer.set_up", wait_first)
@@ -335,7 +335,7 @@ class FullUntilFreed:
             run_id="full", name="full", step=0, total_steps=1000, device="CPU", precision="float32", threads=1
         )
         yield self._trained(1)
-        self.goes_on.wait()
+        assert self.goes_on.wait(60)
         while self.is_full and not self.stopped:
             yield Blocked(reason="The disk is full: free some space.")
         step = 1

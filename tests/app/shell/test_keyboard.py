@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, QTimer
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -25,16 +26,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from terrarium.app.builder.design_list import DesignList
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.item_list import ItemList
+from terrarium.app.kit.layout.tab_order import tab_stops
+from terrarium.app.runs.run_list import RunList
 from terrarium.app.session.remembered import EVERYTHING
 from terrarium.app.session.routes import ShowPlace
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.status_bar import StatusBar
+from terrarium.app.tokenizer.vocabulary.vocabulary_table import VocabularyTable
 from tests.app.shell.test_every_page_fits import Until, every_page, score_pages, settle, task_pages
 from tests.app.shell.test_every_page_fits import task_window as task_window
 from tests.app.shell.test_every_page_fits import window as window
 from tests.app.shell.test_spoken_pages import dialogs
-from tools.screenshots.spoken import tab_stops
 
 CONTROLS = (
     QAbstractButton,
@@ -90,6 +95,52 @@ def test_a_menu_opens_by_space_and_closes_by_escape(window: MainWindow, until: U
     assert pressed == [True]
     window.activateWindow()
     until(lambda: QApplication.focusWidget() is opens)
+
+
+def test_keys_open_the_menu_of_the_chosen_row(window: MainWindow, until: Until) -> None:
+    for tab, kind in (
+        ("training", RunList),
+        ("builder", DesignList),
+        ("tokenizer", VocabularyTable),
+        ("chat", ItemList),
+    ):
+        window.show_tab(tab)
+        if tab == "tokenizer":
+            window.pages.page(tab).views.show_view("vocabulary")  # type: ignore[attr-defined]
+        settle()
+        view = next(each for each in window.findChildren(kind) if each.isVisible())
+        until(lambda view=view: bool(view.model().rowCount()))  # type: ignore[misc]
+        for press in (press_menu, press_shift_f10):
+            window.activateWindow()
+            view.setFocus()
+            until(view.hasFocus)
+            QTest.keyClick(view, Qt.Key.Key_Down)
+            opened: list[bool] = []
+            QTimer.singleShot(0, lambda view=view, opened=opened: opened.append(close_menu_at_row(view)))  # some block
+            press(view)
+            until(lambda opened=opened: bool(opened))  # type: ignore[misc]
+            assert opened == [True], f"{tab}, {press.__name__}"
+
+
+def press_menu(view: QAbstractItemView) -> None:
+    """Do as the platform does when the Menu key is pressed."""
+    at = view.inputMethodQuery(Qt.InputMethodQuery.ImCursorRectangle).center()
+    reason, none = QContextMenuEvent.Reason.Keyboard, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(view, QContextMenuEvent(reason, at, view.mapToGlobal(at), none))
+
+
+def press_shift_f10(view: QAbstractItemView) -> None:
+    QTest.keyClick(view, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
+
+
+def close_menu_at_row(view: QAbstractItemView) -> bool:
+    """Whether a menu is open at the current row of a list or table, after closing it."""
+    menu, row = QApplication.activePopupWidget(), view.visualRect(view.currentIndex())
+    if not isinstance(menu, QMenu):
+        return False
+    at = view.viewport().mapFromGlobal(menu.pos())
+    menu.close()
+    return row.contains(at)
 
 
 def leave(menu: QMenu) -> bool:

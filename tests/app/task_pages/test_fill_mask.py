@@ -14,7 +14,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.fill_mask import N_BEST, FillMask
 from terrarium.models.library.library import Library
-from tests.app.heard import Heard, Until
+from tests.app.heard import Heard, Told, Until
 from tests.app.small_models import put_model
 
 
@@ -35,7 +35,7 @@ def open_encoder(page: FillMask, session: Session, until: Until) -> None:
 
 
 def test_masks_are_filled_one_by_one(
-    page: FillMask, session: Session, heard: Heard, until: Until, qtbot: QtBot
+    page: FillMask, session: Session, heard: Heard, told: Told, until: Until, qtbot: QtBot
 ) -> None:
     open_encoder(page, session, until)
     assert not page.fill_all.isEnabled()
@@ -47,6 +47,8 @@ def test_masks_are_filled_one_by_one(
     assert page.filled is not None
     assert [len(candidates) for candidates in page.filled.candidates] == [N_BEST, N_BEST]
     assert [len(bars.rows) for bars in page.masks.bars] == [N_BEST, N_BEST]
+    best = [candidates[0].text.strip() for candidates in page.filled.candidates]
+    until(lambda: told == [(f"Most likely: “{best[0]}”, “{best[1]}”", False)])
     text = page.focus.text
     assert text is not None
     assert text.words[text.n_prompt - 1] == "."

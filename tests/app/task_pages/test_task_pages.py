@@ -34,7 +34,7 @@ from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tasks import code_judge
 from terrarium.models.tasks.code_judge import Outcome
 from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
-from tests.app.heard import Heard, Until
+from tests.app.heard import Heard, Told, Until
 from tests.models.training.support import make_run, train
 
 
@@ -83,13 +83,16 @@ def test_another_kind_of_model_is_used_on_its_own_page(tab: ChatTab, session: Se
     assert tab.modes.current == "chat"
 
 
-def test_labels_follow_as_one_types(tab: ChatTab, session: Session, until: Until, qtbot: QtBot, heard: Heard) -> None:
+def test_labels_follow_as_one_types(
+    tab: ChatTab, session: Session, until: Until, qtbot: QtBot, heard: Heard, told: Told
+) -> None:
     page = opened(tab, session, "classification encoder-only", until)
     assert isinstance(page, LabelPage)
     assert offered(tab) == ["labels", "pairs", "embeddings"], "no masks, and nothing to talk to"
     assert page.verdict.text() == ""
     qtbot.keyClicks(page.text, "anna smiles")
     until(lambda: page.answered is not None and page.verdict.text() == "glad")
+    until(lambda: (f"glad, {page.sure.text()}", False) in told)
     assert [bar.name for bar in page.bars.bars] == ["angry", "glad", "sad"], "in their places"
     assert sum(bar.share or 0 for bar in page.bars.bars) == pytest.approx(1, abs=1e-3)
     assert tab.focus.text is not None
@@ -317,7 +320,7 @@ def test_several_labels_and_numbers(tab: ChatTab, session: Session, until: Until
     assert not page.bars.isVisibleTo(page)
 
 
-def test_entities_are_coloured_in_the_text(tab: ChatTab, session: Session, until: Until) -> None:
+def test_entities_are_coloured_in_the_text(tab: ChatTab, session: Session, until: Until, told: Told) -> None:
     row = {"words": ["anna", "of", "rome", "took", "key", "to", "oslo"], "tags": ["O"] * 7}
     page = opened(tab, session, "tagging encoder-only", until, row)
     assert isinstance(page, EntityPage)
@@ -326,6 +329,7 @@ def test_entities_are_coloured_in_the_text(tab: ChatTab, session: Session, until
         ("anna of rome", "PER"),
         ("oslo", "LOC"),
     ]
+    until(lambda: ("PER · anna of rome, LOC · oslo", False) in told)
     layout = page.text.document().firstBlock().layout()
     assert [(form.start, form.length) for form in layout.formats()] == [(0, 12), (25, 4)]
     assert page.legend.entries["PER"].words.text() == "PER 1"
@@ -345,11 +349,12 @@ def test_tags_without_entities_are_those_of_words() -> None:
     assert qt_position("a😀b", 2) == 3, "Qt counts an emoji as two"
 
 
-def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, until: Until) -> None:
+def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, until: Until, told: Told) -> None:
     context = "anna has key and ben has lamp"
     page = opened(tab, session, "span encoder-only", until, {"question": "what has ben ?", "context": context})
     assert isinstance(page, SpanPage)
     assert page.verdict.text() == "lamp"
+    until(lambda: (f"lamp: {page.sure.text()}", False) in told)
     start, end = page.mark.place
     assert context[start:end] == "lamp"
     page.question.set_text("what has fred ?")
@@ -389,7 +394,7 @@ def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Un
 
 
 def test_functions_are_run_and_five_outcomes_told_apart(
-    tab: ChatTab, session: Session, until: Until, monkeypatch: pytest.MonkeyPatch
+    tab: ChatTab, session: Session, until: Until, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pydantic_monty")
     page = opened(tab, session, "text-to-text decoder-only", until)
@@ -401,6 +406,7 @@ def test_functions_are_run_and_five_outcomes_told_apart(
     until(lambda: bool(page.judged))
     assert [each.judgement.outcome for each in page.judged] == [Outcome.RIGHT, Outcome.WRONG_VALUE]
     assert page.verdict.text() == "1 of 2 right"
+    until(lambda: ("Outcomes of the cases: 1 of 2 right", False) in told)
     assert page.outcomes.texts()[1][2] == "wrong value"
     assert page.outcomes.texts()[1][3] == "4 instead of 5"
     header = page.outcomes.horizontalHeader()

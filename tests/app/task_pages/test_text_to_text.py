@@ -12,7 +12,7 @@ from terrarium.app.session.session import Session
 from terrarium.app.task_pages.text_to_text import TextToText
 from terrarium.models.library.library import Library
 from terrarium.models.settings.sampling_config import SamplingConfig
-from tests.app.heard import Heard, Until
+from tests.app.heard import Heard, Told, Until
 from tests.app.small_models import put_model
 
 
@@ -32,7 +32,7 @@ def page(
     return page
 
 
-def test_beam_search(page: TextToText, heard: Heard, until: Until) -> None:
+def test_beam_search(page: TextToText, heard: Heard, told: Told, until: Until) -> None:
     assert not page.write.isEnabled()
     page.source.insertPlainText("The ")
     page.insert.click()
@@ -47,6 +47,8 @@ def test_beam_search(page: TextToText, heard: Heard, until: Until) -> None:
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert len(page.hypotheses.cards) == 3
+    best = page.searched.found[0].text
+    until(lambda: told == [(f"Target: {best}", False)])
     text = page.focus.text
     assert text is not None
     assert text.ids[1:] == page.searched.found[0].ids
@@ -58,7 +60,7 @@ def test_beam_search(page: TextToText, heard: Heard, until: Until) -> None:
     assert not heard.failures
 
 
-def test_sampling(page: TextToText, session: Session, heard: Heard, until: Until) -> None:
+def test_sampling(page: TextToText, session: Session, heard: Heard, told: Told, until: Until) -> None:
     page.source.setPlainText("The cat")
     page.way.choose("draw")
     page.way.changed.emit("draw")
@@ -70,6 +72,7 @@ def test_sampling(page: TextToText, session: Session, heard: Heard, until: Until
     assert written is not None
     assert (text.n_prompt, len(text.ids)) == (1, 1 + len(written.tokens))
     assert page.target.text() == written.text
+    until(lambda: told == [(f"Target: {written.text}", False)])
     assert text.sampling.seed == 3
     other = 5 + ord("x")
     page.focus.branch_requested.emit(2, other)

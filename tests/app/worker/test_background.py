@@ -60,7 +60,7 @@ def test_only_the_newest_task_reports(task: LatestTask, until: Until) -> None:
     def slow() -> Generator[Event, None, str]:
         try:
             begun.set()
-            go.wait()
+            assert go.wait(60)
             yield Progress(done=0, total=1)
             return "slow"
         finally:
@@ -133,7 +133,7 @@ def test_slow_tasks_do_not_block_others(qapp: QApplication, until: Until) -> Non
     slow, quick, go = [LatestTask() for _ in range(20)], LatestTask(), threading.Event()
     heard = Heard(quick)
     for each in slow:
-        each.ask(go.wait)
+        each.ask(lambda: go.wait(60))
     quick.ask(lambda: "quick")
     until(lambda: not quick.busy)
     assert heard.reports == [True, False, ("done", "quick")]
@@ -237,7 +237,7 @@ def test_a_queue_calls_all_in_order_and_goes_on_after_a_failure(qapp: QApplicati
     def refuse() -> None:
         raise ValueError("The disk is full.")
 
-    queue.ask(go.wait)
+    queue.ask(lambda: go.wait(60))
     queue.ask(refuse)
     queue.ask(lambda: "third")
     queue.ask(lambda: "fourth")

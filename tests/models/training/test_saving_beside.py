@@ -81,7 +81,7 @@ def test_the_weights_of_the_step_are_written_however_long_it_takes(
     real_collect = saving.Saver.collect
 
     def write(*args: Any, **kwargs: Any) -> Generator[int, None, None]:
-        has_waited.wait()
+        assert has_waited.wait(60)
         yield from real_write(*args, **kwargs)
 
     def wait(saver: saving.Saver) -> None:
@@ -147,7 +147,7 @@ def test_a_disk_that_fills_up_meanwhile_blocks_at_the_next_step(
     def write(path: Path, tensors: Any, *, synced: bool) -> Generator[int, None, None]:
         if is_full[0] and path.name == "optimizer.safetensors":
             if threading.current_thread() is not threading.main_thread():
-                next_update.wait()
+                assert next_update.wait(60)
             raise OSError(code, os.strerror(code))
         yield from real_write(path, tensors, synced=synced)
 
@@ -187,7 +187,7 @@ def test_the_best_one_is_there_though_the_disk_fills_up_twice(
 
     def write(path: Path, tensors: Any, *, synced: bool) -> Generator[int, None, None]:
         if failures and path.name == "optimizer.safetensors":
-            next_update.wait()
+            assert next_update.wait(60)
             failures.pop()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield from real_write(path, tensors, synced=synced)

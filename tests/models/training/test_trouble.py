@@ -154,7 +154,7 @@ def test_an_error_of_the_thread_that_writes_does_not_hide_the_first_one(
     fails = threading.Event()
 
     def write(*_: object) -> None:
-        fails.wait()
+        assert fails.wait(60)
         raise RuntimeError("the second")
 
     with monkeypatch.context() as patch:

@@ -29,7 +29,7 @@ from terrarium.app.session.session import Session
 from terrarium.models.library.library import Library
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.tokenizers.special_tokens import end_id
-from tests.app.heard import Heard, Until
+from tests.app.heard import Heard, Told, Until
 from tests.app.small_models import put_model
 
 Write = Callable[[], None]
@@ -89,7 +89,7 @@ def test_a_text_that_the_model_ends_at_once_can_be_written_on(
     assert "past its end" in page.status.text()
 
 
-def test_continue_and_undo(page: Notebook, write: Write, heard: Heard, qtbot: QtBot) -> None:
+def test_continue_and_undo(page: Notebook, write: Write, heard: Heard, told: Told, until: Until, qtbot: QtBot) -> None:
     assert not page.continue_button.isEnabled()
     qtbot.keyClicks(page.editor, "Hello ")
     write()
@@ -98,6 +98,7 @@ def test_continue_and_undo(page: Notebook, write: Write, heard: Heard, qtbot: Qt
     assert len(written.tokens) == 6
     first = page.editor.text
     assert first == "Hello " + written.text
+    until(lambda: told == [(f"The model wrote: {written.text}", False)])
     text = page.focus.text
     assert text is not None
     assert text.n_prompt == 6

@@ -28,7 +28,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
-from tests.app.heard import Until
+from tests.app.heard import Told, Until
 from tests.app.small_models import put_model
 from tests.models.training.support import make_run, train
 
@@ -56,7 +56,7 @@ def page(trained: Path, library: Library, session: Session, qtbot: QtBot, theme:
 
 
 def test_two_checkpoints_reply_and_score_each_other(
-    page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, tmp_path: Path
+    page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, told: Told, tmp_path: Path
 ) -> None:
     first, second = page.columns
     run_id = session.runs.list()[0].id
@@ -79,6 +79,9 @@ def test_two_checkpoints_reply_and_score_each_other(
         assert "12 tokens" in column.facts.text()
         assert "Log-probability of this reply" in column.verdict.text()
         assert "background-color" in column.text.text()
+    until(lambda: bool(told))
+    [(sentence, _)] = told
+    assert sentence == " ".join(f"Reply of {column.name}: {column.text.written}" for column in page.columns)
     file = tmp_path / "differences.csv"
     page.export.export_to(file, "csv")
     until(file.exists)

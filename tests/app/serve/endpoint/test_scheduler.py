@@ -165,14 +165,16 @@ def test_all_choices_of_a_model_in_training_are_of_one_step(byte_tokenizer: Toke
     engine, bound = Stepping(*tiny_served_model(byte_tokenizer)), bind(0)
     server = HttpServer(make_endpoint(engine, RequestLog()), lambda: engine.close(""))
     thread = threading.Thread(target=server.serve_on, args=(bound,))
-    with openai.OpenAI(base_url=base_url(bound), api_key="none", max_retries=0, timeout=240) as client:
-        thread.start()
-        chunks = list(client.completions.create(model="tiny", prompt="The cat", n=3, max_tokens=4, stream=True))
-        whole = client.completions.create(model="tiny", prompt="The cat", n=2, max_tokens=4)
+    thread.start()
+    try:
+        with openai.OpenAI(base_url=base_url(bound), api_key="none", max_retries=0, timeout=240) as client:
+            chunks = list(client.completions.create(model="tiny", prompt="The cat", n=3, max_tokens=4, stream=True))
+            whole = client.completions.create(model="tiny", prompt="The cat", n=2, max_tokens=4)
+    finally:
+        server.stop()
+        thread.join()
     assert {chunk.system_fingerprint for chunk in chunks} == {"step-0"}
     ended = [choice.index for chunk in chunks for choice in chunk.choices if choice.finish_reason]
     assert sorted(ended) == [0, 1, 2]
     assert (whole.system_fingerprint, len(whole.choices)) == ("step-1", 2)
     assert all(choice.text for choice in whole.choices)
-    server.stop()
-    thread.join()

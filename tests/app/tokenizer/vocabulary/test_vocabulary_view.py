@@ -188,6 +188,8 @@ def test_the_keyboard_suffices(qtbot: QtBot, view: VocabularyView, bpe: Tokenize
     qtbot.keyClick(view.table, Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: view.facts.row >= 0)
     assert view.facts.value("Text") == "' the'"
+    qtbot.keyClick(view.table, Qt.Key.Key_Escape)
+    assert view.filters.text == " the", "only Escape in the search clears it"
     qtbot.keyClick(view.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == " the"
     modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
