@@ -24,7 +24,7 @@ from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.metric_chart import MetricChart
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.run_views.curves.small_chart import SmallChart
-from terrarium.app.run_views.diagnosis.diagnosis_card import SymptomChart
+from terrarium.app.run_views.diagnosis.diagnosis_view import SymptomChart
 from terrarium.app.run_views.rewards.figure_chart import FigureChart, Series
 from terrarium.app.run_views.rewards.kl_chart import Dots, KlChart, Line
 from terrarium.app.run_views.scores.figures import ConfusionMap, ReliabilityPlot

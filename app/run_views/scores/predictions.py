@@ -34,10 +34,11 @@ from terrarium.app.run_views.scores.prediction_rows import (
     Prediction,
     columns_of,
     filtered,
+    format_answer,
+    format_worth,
     labels_of,
     predictions_of,
 )
-from terrarium.app.run_views.scores.prediction_words import format_answer, format_worth
 from terrarium.models.number_words import format_count, format_prob
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 

@@ -100,7 +100,7 @@ def test_all_that_moves_by_itself_asks_whether_it_may() -> None:
     moving = re.compile(r"Q(Variant|Property)Animation\(|QTimeLine\(")
     app = Path(terrarium.app.__file__ or "").parent
     found = {path.relative_to(app).as_posix() for path in app.rglob("*.py") if moving.search(path.read_text("utf-8"))}
-    assert found == {"kit/forms/config_form.py", "run_views/time_machine/token_bars.py"}
+    assert found == {"kit/forms/config_form.py", "run_views/time_machine/panes.py"}
     for asks in ("kit/forms/config_form.py", "run_views/time_machine/panes.py", "builder/diagram/block_diagram.py"):
         assert "prefers_reduced_motion()" in (app / asks).read_text("utf-8")
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from terrarium.app.home.changes import what_changed
+from terrarium.app.home.answer_feed import what_changed
 from terrarium.models.events import AccuracyMeasured
 from tests.app.measured import measured
 

@@ -14,9 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.shell.diagnostics import Mask
 from terrarium.app.shell.main_window import MainWindow
-from terrarium.app.shell.report_window import ReportWindow
+from terrarium.app.shell.report_window import Mask, ReportWindow
 from terrarium.app.worker.failures import describe
 from terrarium.models.library.library import Library
 from terrarium.models.settings.presets import PRESETS
