@@ -197,9 +197,7 @@ class AskView(QWidget):
 
 
 class _ReplyCard(QWidget):
-    """A stage and its reply, coloured by the log-ratio to its parent. parent: the name of the parent stage, "" if
-    none.
-    """
+    """A stage and its reply, coloured by the log-ratio to its parent. parent: that stage's name, "" if none."""
 
     def __init__(self, stage: LineageNode, parent: str, theme: ThemeProvider) -> None:
         super().__init__()

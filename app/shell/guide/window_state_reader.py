@@ -33,7 +33,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from terrarium.app.chat.chat_tab import ChatTab
-    from terrarium.app.shell.navigator import Screens
+    from terrarium.app.shell.screens import Screens
     from terrarium.app.training.training_tab import TrainingTab
 
 
