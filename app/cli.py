@@ -17,9 +17,8 @@ from terrarium.app.commands.options import Command, read_options
 from terrarium.app.commands.parser import make_parser
 from terrarium.app.session.routes import SCHEME
 from terrarium.app.worker.failures import describe
-from terrarium.models.custom_blocks.installed import find_installed_blocks
-from terrarium.models.library.library import Library
-from terrarium.models.library.location import find_location
+from terrarium.models.custom_blocks.store import find_installed_blocks
+from terrarium.models.library.library import Library, find_location
 from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from terrarium.app.worker.imports import import_plainly
+from terrarium.app.worker.worker import import_plainly
 
 if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits for it before it does
     from tokenizers import Tokenizer

@@ -15,8 +15,7 @@ import pytest
 import torch
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.chat.archive.index import ChatIndex
-from terrarium.app.chat.archive.store import ChatStore
+from terrarium.app.chat.archive.store import ChatIndex, ChatStore
 from terrarium.app.chat.notebook.file import open_notebook
 from terrarium.app.chat.settings.sampling_presets import SamplingPresets
 from terrarium.app.session.designs import Designs
@@ -36,7 +35,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.library.trash import list_trash
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.runs.run_queue import RunQueue
-from terrarium.models.runs.sweep_result import compare_runs, sweep_infos
+from terrarium.models.runs.sweep import compare_runs, sweep_infos
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.tokenizers import load_tokenizer, read_about

@@ -1,4 +1,4 @@
-"""The shape of the source tree: nothing imports in a circle, and no folder becomes a catch-all."""
+"""The shape of the source tree: nothing imports in a circle, no folder becomes a catch-all, and no module a crumb."""
 
 from __future__ import annotations
 
@@ -15,6 +15,26 @@ ROOTS = ("app", "models", "tools")
 MAX_FILES = 40
 MAX_LINES = 10_000
 """Of a room, which is a folder right below a root: more, and nobody knows all of it."""
+LONGEST, SHORTEST = 500, 40
+"""Lines of a module: a longer one is about several things; a shorter one is part of another, but for those in SHORT."""
+SHORT = {
+    "app/__main__.py": "Python runs the file of this name",
+    "app/builder/hues.py": "of two sibling folders that may not import each other",
+    "app/chat/conversation/starters.py": "of four modules, and keeps the world out of them until a chat begins",
+    "app/kit/logo.py": "of four modules of three rooms, and nothing else in the kit draws the icon",
+    "app/run_views/shown_run.py": "of fourteen modules, and lower than each",
+    "app/serve/endpoint/errors.py": "of seven modules, and lower than each",
+    "app/task_pages/mask_colours.py": "of two pages that do not know each other",
+    "models/architecture/norms.py": "a part of every model, as positions.py and experts.py; of seven modules",
+    "models/files/encodings.py": "of five modules of three rooms, and lower than each",
+    "models/importing/formats/squad.py": "an entry of a registry: one format",
+    "models/inference/prompts.py": "of seven modules; reply.py, which it belongs to, must not load tokenizers",
+    "models/published/film_reviews.py": "an entry of a registry: one collection",
+    "models/settings/activations.py": "one table of settings",
+    "models/settings/norms.py": "one table of settings",
+    "models/training/parallel/join.py": "keeps torch.distributed out of the trainings of one process",
+}
+"""Modules that are shorter, each with the reason."""
 
 Graph = dict[str, set[str]]
 
@@ -114,6 +134,20 @@ def test_no_room_is_too_large() -> None:
         for path in (ROOT / root).rglob("*.py"):
             lines["/".join(path.relative_to(ROOT).parts[:2])] += len(path.read_text(encoding="utf-8").splitlines())
     assert {room: n for room, n in lines.items() if n > MAX_LINES} == {}
+
+
+def test_no_module_is_too_long() -> None:
+    assert {name: n for name, n in _lengths() if n > LONGEST} == {}
+
+
+def test_no_module_is_too_short_without_a_reason() -> None:
+    assert {name for name, n in _lengths() if n < SHORTEST} == SHORT.keys()
+
+
+def _lengths() -> Iterator[tuple[str, int]]:
+    """Each module, as a path, with its number of lines."""
+    for path in (path for root in ROOTS for path in (ROOT / root).rglob("*.py") if path.name != "__init__.py"):
+        yield path.relative_to(ROOT).as_posix(), len(path.read_text(encoding="utf-8").splitlines())
 
 
 def _folder(module: str) -> str:

@@ -19,7 +19,7 @@ from terrarium.app.builder.work_size import WorkSize
 from terrarium.app.kit.basics import column, group, label, scrolling, show_if, splitter, titled_card
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.views import Side
 from terrarium.app.kit.setting_names.preset_words import design_title, same_preset
 from terrarium.app.kit.setting_names.slot_words import changed_slots, describe_changes, zero_text

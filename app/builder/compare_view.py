@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QMenu,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -14,17 +18,19 @@ from PySide6.QtWidgets import (
 )
 
 from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
-from terrarium.app.builder.design_menu import DesignMenu
-from terrarium.app.kit.basics import button, clear, column, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, clear, column, plain_tip, row, set_role, without_mnemonic
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
+from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 _MAX_COLUMN_WIDTH = 190  # pixels at the usual text size
 _PADDING = 28  # pixels: left and right of a cell's text together
+_MAX_RUNS = 20
 
 
 class CompareView(QWidget):
@@ -202,3 +208,50 @@ class CompareView(QWidget):
             words.append(header.fontMetrics().horizontalAdvance(design.title))
             self.table.setColumnWidth(at + 1, max(spare, max(words) + _PADDING))
         self.table.verticalHeader().setDefaultSectionSize(round(26 * scale))
+
+
+class DesignMenu(QMenu):
+    """A menu that is refilled each time it opens, and passes the chosen design to `on_chosen`."""
+
+    def __init__(self, session: Session, on_chosen: Callable[[ComparedDesign], object], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._on_chosen = session, on_chosen
+        self.setToolTipsVisible(True)
+        self.aboutToShow.connect(self.fill)
+
+    def fill(self) -> None:
+        """Fill the menu from the library."""
+        self.clear()
+        for family in preset_families():
+            menu = self.addMenu(family.title)
+            for name in family.presets:
+                self._add(menu, design_title(name), PRESETS[name])
+        saved = [info for info in self._session.designs.inspect() if info.config is not None]
+        if saved:
+            self.addSeparator()
+            menu = self.addMenu("Your designs")
+            for info in saved:
+                assert info.config is not None
+                self._add(menu, info.name, info.config)
+        runs = [run for run in self._session.runs.list() if run.problem is None][:_MAX_RUNS]
+        if runs:
+            menu = self.addMenu("Runs")
+            for run in runs:
+                action = menu.addAction(_plain(run.name))
+                action.triggered.connect(partial(self._on_run, run.id, run.name))
+
+    def _add(self, menu: QMenu, title: str, config: ModelConfig) -> None:
+        action = menu.addAction(f"{_plain(title)}\t{format_parameter_count(config)}")
+        action.triggered.connect(lambda: self._on_chosen(ComparedDesign(title, config)))
+
+    def _on_run(self, run_id: str, name: str) -> None:
+        spec = self._session.runs.spec(run_id)
+        if spec is None:
+            self._session.notices.refuse(f"The design of the run “{name}” can no longer be read.")
+        else:
+            self._on_chosen(ComparedDesign(f"Run “{name}”", spec.model))
+
+
+def _plain(text: str) -> str:
+    """Escape text for a menu, where “&” marks a mnemonic and a tab a shortcut."""
+    return without_mnemonic(text).replace("\t", " ")

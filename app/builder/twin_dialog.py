@@ -22,7 +22,7 @@ from terrarium.app.worker.job import BACKGROUND, INTERACTIVE, Job
 from terrarium.app.worker.latest_job import LatestJob
 from terrarium.models.events import Event
 from terrarium.models.number_words import format_about, format_count, format_percent
-from terrarium.models.runs.sweep_result import sweep_tag
+from terrarium.models.runs.sweep import sweep_tag
 from terrarium.models.runs.twin import N_SEEDS, twin_specs
 from terrarium.models.settings.block_references import BLOCK_SLOTS, blocks_of
 from terrarium.models.settings.model_config import ModelConfig

@@ -26,11 +26,10 @@ from terrarium.app.chat.settings.sampling_presets import SamplingPresets
 from terrarium.app.chat.settings.weights_panel import WeightsPanel
 from terrarium.app.chat.side import FIRST_VIEW, ChatSide
 from terrarium.app.glass.focus import Focus, Head
-from terrarium.app.glass.tokens.colours import NO_COLOURS
-from terrarium.app.glass.tokens.draft_colours import DRAFT
+from terrarium.app.glass.tokens.colours import DRAFT, NO_COLOURS
 from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.basics import button, column, frame, group, row, splitter
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE, ThemeProvider

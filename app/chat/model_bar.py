@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 from terrarium.app.chat.conversation.starters import describe_world
 from terrarium.app.kit.basics import button, column, group, plain_tip, row, set_enabled, show_words
 from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import LIVE, ChatModel
 from terrarium.app.session.routes import DoToRun

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from terrarium.app.commands.common import UsageError, find_model, model_argument, open_model, weights_option
 from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.replying import DraftOptions, sampling_from, sampling_options, write_reply
-from terrarium.models.chat.own_template import Message
+from terrarium.models.chat.own_template import Message, ReplyStripper
 from terrarium.models.chat.prompting import WHEN_FULL, PromptSettings
-from terrarium.models.chat.reply_text import ReplyStripper
 from terrarium.models.events import Event, Notice, Phase, TokenMade
 from terrarium.models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 from terrarium.models.number_words import describe_speculation

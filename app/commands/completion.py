@@ -9,8 +9,7 @@ import shlex
 
 from terrarium.app.commands.options import Command, argument
 from terrarium.app.commands.parser import make_parser
-from terrarium.models.library.library import Library
-from terrarium.models.library.location import VARIABLE
+from terrarium.models.library.library import VARIABLE, Library
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.spec_changes import setting_names
 from terrarium.models.tokenizers import KINDS

@@ -33,7 +33,7 @@ from terrarium.models.importing.importer import dataset_name, describe_damage, i
 from terrarium.models.importing.inspection import SourceInfo, inspect_events
 from terrarium.models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, ImportPlan
 from terrarium.models.library.library import Library, safe_name
-from terrarium.models.library.run_corrections import read_corrections, set_correction
+from terrarium.models.library.run_notes import read_corrections, set_correction
 from terrarium.models.number_words import capitalized, format_compact, format_count, format_size
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.tasks import TASKS

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from terrarium.app.commands.common import UsageError, find_model, model_argument
 from terrarium.app.commands.options import Command, option, print_json
 from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS, USUAL_GGUF_FORMAT
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,7 +48,7 @@ class Export(Command, description=__doc__):
     public: bool = option("--push: everybody may see the model")
     quantisation: str | None = option(
         "gguf: what matrices are stored as; the file is read back to measure what that costs "
-        f"(default: {USUAL_FORMAT})",
+        f"(default: {USUAL_GGUF_FORMAT})",
         choices=GGUF_FORMATS,
     )
     licence: str = option("gguf, hf, onnx: the model's licence, such as mit", default="", metavar="ID")
@@ -86,7 +86,7 @@ class Export(Command, description=__doc__):
                 find_model(self.model),
                 self._out(),
                 Library(),
-                quantisation=self.quantisation or USUAL_FORMAT,
+                quantisation=self.quantisation or USUAL_GGUF_FORMAT,
                 licence=self.licence,
             )
             shared = drive(sharing, line)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from terrarium.app.commands.options import Command, Group, argument, print_json
-from terrarium.models.custom_blocks.installed import find_installed_blocks
+from terrarium.models.custom_blocks.store import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.extensions.template import make_package
 from terrarium.models.settings.extension_list import ExtensionInfo, are_switched_off, list_extensions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.common import UsageError, open_model, settings_from
 from terrarium.app.commands.options import OptionSet, option, slots
-from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.chat.own_template import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.number_words import describe_speculation
 from terrarium.models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED, SamplingConfig

@@ -153,11 +153,10 @@ def check_generation(library: Library) -> str:
 def check_serving(library: Library) -> str:
     """Check that the checkpoint can be served, and a request over HTTP is answered."""
     from terrarium.app.commands.serve import open_served
-    from terrarium.app.serve.endpoint.address import base_url, bind
     from terrarium.app.serve.endpoint.endpoints import make_endpoint
-    from terrarium.app.serve.endpoint.http_server import HttpServer
+    from terrarium.app.serve.endpoint.engine import ThreadEngine
+    from terrarium.app.serve.endpoint.http_server import HttpServer, base_url, bind
     from terrarium.app.serve.endpoint.request_log import RequestLog
-    from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(0)
     url, engine = base_url(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))

@@ -8,8 +8,8 @@ import time
 
 from terrarium.app.commands.common import UsageError, find_model, model_argument, open_model, weights_option
 from terrarium.app.commands.options import Command, option, print_json
-from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
 from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
+from terrarium.app.serve.endpoint.http_server import DEFAULT_PORT, base_url, bind
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
 from terrarium.models.inference.weight_kinds import KINDS
 
@@ -30,8 +30,8 @@ class Serve(
         if not 0 <= self.port <= 65535:
             raise UsageError(f"--port is {self.port}, but must be from 0 (any free port) to 65535.")
         from terrarium.app.serve.endpoint.endpoints import make_endpoint
+        from terrarium.app.serve.endpoint.engine import ThreadEngine
         from terrarium.app.serve.endpoint.http_server import HttpServer
-        from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 
         bound = bind(self.port)  # before loading the model, which can take a while
         with bound:

@@ -15,10 +15,19 @@ from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_duration
 from terrarium.models.runs.run_queue import RunQueue
-from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from terrarium.models.runs.sweep_result import SweepRun, compare_runs, sweep_infos, sweep_tag
-from terrarium.models.runs.twin import N_SEEDS, twin_of, twin_specs
-from terrarium.models.runs.twin_result import TwinResult, TwinSide, compare_twins
+from terrarium.models.runs.sweep import (
+    SweepRange,
+    SweepRun,
+    SweepValues,
+    compare_runs,
+    grid,
+    parse_range,
+    parse_values,
+    random_search,
+    sweep_infos,
+    sweep_tag,
+)
+from terrarium.models.runs.twin import N_SEEDS, TwinResult, TwinSide, compare_twins, twin_of, twin_specs
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.run_spec import RunSpec
 

@@ -20,7 +20,7 @@ from terrarium.models.settings.spec_changes import changed_spec
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.training.parallel.join import join
 from terrarium.models.training.parallel.process_group import ProcessGroup
-from terrarium.models.training.proposal.intervals import lengthened
+from terrarium.models.training.schedule import lengthened
 
 if TYPE_CHECKING:
     from collections.abc import Generator

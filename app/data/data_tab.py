@@ -8,16 +8,20 @@ from PySide6.QtCore import QEvent, QObject, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.data.data_views import DataViews
 from terrarium.app.data.importing.draft import ImportDraft
+from terrarium.app.data.importing.import_page import ImportPage
 from terrarium.app.kit.basics import button, column, label, row, splitter, titled_card
 from terrarium.app.kit.file_dialogs import dropped_paths
 from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.views import View, Views
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.corpora.datasets import DatasetInfo
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.tasks import TASKS
+
+_SIMPLE = ("dataset", "import")
+"""The views offered at the simple detail level."""
 
 
 class DataTab(QWidget):
@@ -31,7 +35,7 @@ class DataTab(QWidget):
         session.status.add(self.draft)
         session.closing.connect(self.draft.close)
         self.list = ItemList("Datasets", theme)
-        self.views = DataViews(self.draft, session, theme)
+        self.views = _DataViews(self.draft, session, theme)
         self._build()
         self.list.chosen.connect(self._on_chosen)
         self.list.delete_requested.connect(session.datasets.delete)
@@ -138,3 +142,55 @@ def in_short(info: DatasetInfo) -> str:
         f"used by {format_count(len(info.used_by), 'run')}" if info.used_by else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+class _DataViews(Views):
+    """The views of the tab; `importing` is created eagerly, because it receives drops."""
+
+    def __init__(
+        self, draft: ImportDraft, session: Session, theme: ThemeProvider, parent: QWidget | None = None
+    ) -> None:
+        views = {
+            "dataset": View("Dataset", "What the chosen dataset holds, and who uses it", self._make_dataset, "Dataset"),
+            "import": View("Import", "Bring in files of your own, step by step", self._make_import, "Dataset"),
+            "hub": View(
+                "Hugging Face hub",
+                "Find a dataset on the hub, and look into it first",
+                self._make_hub,
+                "Hugging Face hub",
+            ),
+        }
+        super().__init__("Views of the data", views, parent)
+        self._draft, self._session, self._theme = draft, session, theme
+        self.keep_simple(session.detail, _SIMPLE)
+        self.importing: ImportPage = self.pages.page("import")  # type: ignore[assignment]
+        self.show_view("import")
+        self.allow_dataset(allowed=False)
+
+    def allow_dataset(self, *, allowed: bool) -> None:
+        """Enable the dataset view if there is a dataset to show."""
+        self.bar.setTabEnabled(self.names.index("dataset"), allowed)
+
+    def _update(self, name: str) -> None:
+        """Update a view from the session and the draft."""
+
+    def _make_dataset(self) -> QWidget:
+        from terrarium.app.data.dataset_view import DatasetView
+
+        return DatasetView(self._session, self._theme)
+
+    def _make_import(self) -> QWidget:
+        page = ImportPage(self._draft, self._session, self._theme)
+        page.hub_requested.connect(lambda: self.show_view("hub"))
+        return page
+
+    def _make_hub(self) -> QWidget:
+        from terrarium.app.data.hub_page import HubPage
+
+        page = HubPage(self._session, self._theme)
+        page.downloaded.connect(self._on_downloaded)
+        return page
+
+    def _on_downloaded(self, paths: list[str], name: str, folder: object) -> None:
+        self._draft.open(paths, name, temporary=folder)  # type: ignore[arg-type]  # a Path, which signals do not know
+        self.show_view("import")

@@ -26,8 +26,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import grid
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import RelayoutOnResize, WholeRows
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pairs_view import PairsView

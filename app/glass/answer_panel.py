@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QSignalBlocker, QTimer, Slot
+from PySide6.QtWidgets import QComboBox, QWidget
 
-from terrarium.app.glass.figure_panel import FigurePanel
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.label_choice import LabelChoice
+from terrarium.app.glass.glass_panel import FigurePanel
 from terrarium.app.glass.names import quoted
 from terrarium.app.glass.panel_head import About
 from terrarium.app.glass.read_text import ReadText
 from terrarium.app.glass.target_token import TargetToken
-from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.basics import column, label, row
 from terrarium.app.kit.export_button import ExportSource
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
@@ -26,6 +27,7 @@ _NO_TOKENS = (
     "show what happens inside."
 )
 _A_NUMBER = "It answers with a number. Attention shows how it reads the text."
+_GIVEN = "the model's answer"
 
 
 class AnswerPanel(FigurePanel):
@@ -55,7 +57,7 @@ class AnswerPanel(FigurePanel):
         super().__init__(session, theme, focus, about, numbers, parent)
         self.opening = label("", "caption", wrap=True)
         if self.is_about_labels:
-            self.label_choice = LabelChoice(focus)
+            self.label_choice = _LabelChoice(focus)
             self.lines.addWidget(self.label_choice)
         self.lines.addLayout(column(self.sentence, self.opening, spacing=SPACE // 2))
         self._note = ""
@@ -169,3 +171,35 @@ class AnswerPanel(FigurePanel):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self.show_message("This cannot be inspected", failure.sentence)
+
+
+class _LabelChoice(QWidget):
+    """A selector of the label to explain: the predicted one, or another one, as in “why not sad?”.
+
+    Hidden unless there are several labels.
+    """
+
+    def __init__(self, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._focus = focus
+        self.combo: QComboBox = ElidedCombo()
+        self.combo.setAccessibleName("Label to ask about")
+        self.combo.setToolTip("Ask why this label was given, or why another one was not")
+        self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setMinimumContentsLength(18)
+        keep_wheel_for_scrolling(self.combo)
+        self.setLayout(row(label("Ask about", "caption"), self.combo, None))
+        self.combo.activated.connect(lambda i: focus.choose_label(i - 1 if i else None))
+        focus.text_changed.connect(self.refresh)
+        focus.label_changed.connect(self.refresh)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Update the choices to the labels of the text in focus."""
+        labels, chosen = self._focus.labels, self._focus.label
+        with QSignalBlocker(self.combo):
+            self.combo.clear()
+            self.combo.addItems((_GIVEN, *labels))
+            self.combo.setCurrentIndex(0 if chosen is None else chosen + 1)
+        self.setVisible(len(labels) > 1)

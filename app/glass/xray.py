@@ -11,8 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.models.inference.sampling_steps import SamplingState, SamplingSteps, drawn_token, sampling_steps
-from terrarium.models.inference.top_tokens import Floats, top_ids
+from terrarium.models.inference.sampling_steps import (
+    Floats,
+    SamplingState,
+    SamplingSteps,
+    drawn_token,
+    sampling_steps,
+    top_ids,
+)
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 N_ROWS = 30

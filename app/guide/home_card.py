@@ -11,7 +11,7 @@ from terrarium.app.guide.guide import Guide
 from terrarium.app.guide.missions import MISSIONS
 from terrarium.app.guide.missions_list import MissionsList
 from terrarium.app.kit.basics import button, column, headed, label, row
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.routes import Go, ShowGuide
 

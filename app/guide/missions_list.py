@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 from terrarium.app.guide.guide import Guide
 from terrarium.app.guide.missions import MISSIONS
 from terrarium.app.kit.basics import button
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import capitalized
 

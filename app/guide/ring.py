@@ -9,7 +9,7 @@ from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QTabBar, QWidget
 
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import reveal
 from terrarium.app.kit.theme import ThemeProvider
 
 _SHOWN_MS, _FOLLOW_MS = 6000, 60

@@ -24,8 +24,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.chart_base import ChartBase
 from terrarium.models.events import AccuracyMeasured, KindAccuracy
 from terrarium.models.number_words import format_percent
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS, kind_title
 
 BASELINES = (
     ("most_frequent", "always the commonest answer"),

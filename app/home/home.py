@@ -8,8 +8,8 @@ from functools import partial
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
 
+from terrarium.app.home.home_cards import ModelRows, RunningCard, StartCards
 from terrarium.app.home.library_overview import LibraryOverview, read_overview
-from terrarium.app.home.model_rows import ModelRows
 from terrarium.app.home.next_step import (
     CHAT,
     LEARN_TASK,
@@ -29,11 +29,9 @@ from terrarium.app.home.next_step import (
     NextStep,
     next_step,
 )
-from terrarium.app.home.running_card import RunningCard
-from terrarium.app.home.start_cards import StartCards
 from terrarium.app.kit.basics import button, column, frame, group, label, plain_tip, row
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import reveal
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.routes import (

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Slot
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from terrarium.app.home import result
 from terrarium.app.home.accuracy_chart import AccuracyChart
 from terrarium.app.home.answer_feed import AnswerFeed
 from terrarium.app.home.preparing import Preparing
 from terrarium.app.home.result import ResultPage
-from terrarium.app.home.stepper import Stepper
 from terrarium.app.kit.basics import button, column, frame, label, row, set_enabled, set_role, stacked, titled_card
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
@@ -39,20 +38,18 @@ from terrarium.app.session.training_state import TrainingState
 from terrarium.models.evaluation.text_verdict import title_of
 from terrarium.models.events import KindAccuracy
 from terrarium.models.number_words import format_duration, format_percent
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, kind_title
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
-
 _CURVE_LINES = 11
 """The minimum height of the loss curve in lines of text; with less space the loss is only given in words."""
 _LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
-
 _LOG_AXIS = "quick start log axis"
 _RESULT, _HISTORY = "result", "history"
+_DOT = 22
 
 
 def stage_of(state: TrainingState) -> int:
@@ -97,7 +94,7 @@ class QuickStartView(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
-        self.stepper = Stepper(theme, STAGES)
+        self.stepper = _Stepper(theme, STAGES)
         self._title = ElidedLabel("Growing a small model")
         set_role(self._title, "title")
         self.phase = ElidedLabel()
@@ -365,3 +362,64 @@ def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
     when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
     *titles, last = (kind_title(kind).lower() for kind in HEADLINE_KINDS)
     return f"The mean of {', '.join(titles)} and “{last}”: {n} questions of each, {when}."
+
+
+class _Stepper(QWidget):
+    """Named stages side by side: done, current, to come; `show_stage` sets the current one."""
+
+    def __init__(self, theme: ThemeProvider, stages: Sequence[str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._stages = tuple(stages)
+        self._current = -1
+        self._failed = False
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        theme.theme_changed.connect(self.update)
+        self.show_stage(0)
+
+    @property
+    def current(self) -> int:
+        """The index of the current stage; the number of stages when all are done."""
+        return self._current
+
+    def show_stage(self, current: int, *, failed: bool = False) -> None:
+        """Mark the stages before `current` as done."""
+        if (current, failed) == (self._current, self._failed):
+            return
+        self._current, self._failed = current, failed
+        words = self._stages[current] if current < len(self._stages) else "done"
+        self.setAccessibleName(f"Stage {min(current + 1, len(self._stages))} of {len(self._stages)}: {words}")
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(110 * len(self._stages), _DOT + SPACE + self.fontMetrics().height() + 4)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        colors = self._theme.theme
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        cell = self.width() / len(self._stages)
+        middle = _DOT / 2 + 1
+        for i in range(len(self._stages) - 1):
+            x = cell * (i + 0.5)
+            painter.setPen(self._theme.pen("accent" if i < self._current else "border_strong", width=2))
+            painter.drawLine(QPointF(x + _DOT / 2 + 6, middle), QPointF(x + cell - _DOT / 2 - 6, middle))
+        for i, words in enumerate(self._stages):
+            centre = QPointF(cell * (i + 0.5), middle)
+            done, now = i < self._current, i == self._current
+            tone = "danger" if now and self._failed else "accent"
+            painter.setPen(self._theme.pen(tone if done or now else "border_strong", width=2))
+            painter.setBrush(colors.color(tone) if done else colors.color("surface"))
+            painter.drawEllipse(centre, _DOT / 2 - 1, _DOT / 2 - 1)
+            if done:
+                painter.setPen(self._theme.pen("on_accent", width=2))
+                for a, b in (((-4.5, 0.5), (-1.5, 3.5)), ((-1.5, 3.5), (4.5, -3.5))):
+                    painter.drawLine(centre + QPointF(*a), centre + QPointF(*b))
+            elif now:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(colors.color(tone))
+                painter.drawEllipse(centre, 5, 5)
+            painter.setFont(self._theme.font(bold=now))
+            painter.setPen(colors.color("text" if done or now else "muted"))
+            below = QRectF(cell * i, _DOT + SPACE / 2, cell, self.height() - _DOT - SPACE / 2)
+            painter.drawText(below, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, words)

@@ -1,15 +1,15 @@
-"""The result of a quick start: a real question of each kind with the model's answer, and what to do next."""
+"""The result of a quick start in plain words: a question of each kind with the answer, and what to do next."""
 
 from __future__ import annotations
 
+import re
+import statistics
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QWidget
 
 from terrarium.app.home.answer_feed import show_mark
-from terrarium.app.home.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
-from terrarium.app.home.text_result import TextResult
 from terrarium.app.kit.basics import (
     button,
     column,
@@ -25,17 +25,18 @@ from terrarium.app.kit.basics import (
     titled_card,
 )
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.text_comparison import TextComparison
 from terrarium.app.session.run_history import RunHistory
 from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
-from terrarium.models.number_words import format_of_100
-from terrarium.models.tiny_world.question_words import KIND_MEANINGS, kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.number_words import format_count, format_of_100
+from terrarium.models.tiny_world.corpus import SHARES
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KIND_MEANINGS, KINDS, kind_title
 
 CHAT, MACHINE, INSIDE, LONGER, TUNE, TOKENIZER = "chat", "machine", "inside", "longer", "tune", "tokenizer"
 """The actions that follow."""
-
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."
 _BEGIN = "Begin a text of your own: it continues whatever you write."
@@ -43,6 +44,11 @@ _LONGER = "Continue from here, with the same text: as long again, or ten times."
 _TUNE = "A model that was grown on far more text learns yours much faster than one from scratch."
 _TOKENIZER = "The pieces that it reads were made of your text: see them, and cut other texts with them."
 _ABOUT = "That is the mean of the first four kinds. Below: the first question of each kind, right or wrong."
+_LONG = 150
+"""The length in characters from which only the last sentence of a question is shown."""
+_SENTENCE = re.compile(r"[^.!?]+[.!?]+")
+_HARD = 0.5
+"""The accuracy on sums below which the result has an explanation."""
 
 
 class ResultPage(QWidget):
@@ -61,7 +67,7 @@ class ResultPage(QWidget):
         self.sentence = label("", "heading", wrap=True)
         self.sums = label("", "muted", wrap=True)
         self.rows = {kind: ResultRow(theme) for kind in KINDS}
-        self.text_result = TextResult(theme)
+        self.text_result = _TextResult(theme)
         self._results = stacked(self._make_answers(), frame("card", self.text_result))
         following = scrolling(self._make_next())
         self.setLayout(row(self._results, following, spacing=2 * SPACE, grows={self._results: 7, following: 3}))
@@ -184,9 +190,9 @@ class ResultRow:
         self.title.setText(kind_title(kind))
         self.meaning.setText(KIND_MEANINGS[kind])
         self.share.setText(format_of_100(measured.accuracy) if measured is not None else "–")
-        self.guess.setText(guess_words(measured) if measured is not None else "")
+        self.guess.setText(_guess_words(measured) if measured is not None else "")
         for each in (self.share, self.guess):
-            each.setToolTip(plain_tip(guessing_words(measured) if measured is not None else ""))
+            each.setToolTip(plain_tip(_guessing_words(measured) if measured is not None else ""))
         if answer is None:
             for words in (self.mark, self.question, self.reply, self.gold):
                 words.setText("")
@@ -203,3 +209,83 @@ class ResultRow:
         """Show whether the answer is right, in the theme's colours."""
         if self._answer is not None:
             show_mark(self.mark, self._answer, self._theme)
+
+
+class _TextResult(QWidget):
+    """The comparison of a run on a text with gzip and tables, and its last sample."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.comparison = TextComparison(theme)
+        self.sample = named(label("", wrap=True, selectable=True), "Sample")
+        self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setAccessibleName("What it writes")
+        self.sample.setProperty("role", "scrolled")
+        area.setWidget(self.sample)
+        self.writes = label("What it writes", "muted")
+        self.setLayout(column(self.comparison, SPACE, self.writes, area, grows=area))
+
+    def show_result(self, compared: TextCompared, history: RunHistory) -> None:
+        """Show a comparison that includes a model, and the last sample of the run."""
+        self.comparison.show_comparison(compared)
+        sample = next((one for one in reversed(history.samples) if one.step <= compared.step), None)
+        self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
+        self.writes.setText("What it writes" if sample is None else f"What it writes after “{sample.prompt}”")
+
+
+def headline_words(evaluated: Evaluated) -> str:
+    """Return the headline, such as “Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
+    guesses = [kind.most_frequent for kind in evaluated.kinds if kind.kind in HEADLINE_KINDS]
+    guessing = f"; guessing gets {_of_100(statistics.fmean(guesses))}" if guesses else ""
+    return f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen{guessing}."
+
+
+def _guessing_words(kind: KindAccuracy) -> str:
+    """Describe the baselines of a kind for a tooltip: simple rules, and answering without the story."""
+    lines = [
+        f"Of {format_count(kind.n, 'question')} it answered {round(kind.accuracy * kind.n)} correctly.",
+        "Others get:",
+    ]
+    for words, share in (
+        ("always the commonest answer", kind.most_frequent),
+        ("always the last thing mentioned", kind.last_mentioned),
+        ("this model without the story", kind.without_story),
+    ):
+        if share is not None:
+            lines.append(f"{_of_100(share)} of 100: {words}")
+    return "\n".join(lines)
+
+
+def _guess_words(kind: KindAccuracy) -> str:
+    """Return the accuracy of guessing as a number of 100: “guessing: 8”."""
+    return f"guessing: {_of_100(kind.most_frequent)}"
+
+
+def short_question(question: str) -> str:
+    """Shorten a long question to its last sentence and the number of sentences before it."""
+    sentences = [sentence.strip() for sentence in _SENTENCE.findall(question)]
+    if len(question) <= _LONG or len(sentences) < 2:
+        return question
+    return f"({format_count(len(sentences) - 1, 'sentence')} of a story) {sentences[-1]}"
+
+
+def sums_words(evaluated: Evaluated) -> str:
+    """Explain a low accuracy on sums in a sentence or two; "" if it is high, or no sums were asked."""
+    kind = next((kind for kind in evaluated.kinds if kind.kind == "sums"), None)
+    if kind is None or kind.accuracy >= _HARD:
+        return ""
+    reply = next((answer.reply for answer in evaluated.answers if answer.kind == "sums"), "")
+    learns = f"learns that the answer is a number (“{reply}”), but not" if reply.isdigit() else "does not learn"
+    return (
+        f"Why only {format_of_100(kind.accuracy)} sums? The first digit is written first, but depends on what is "
+        f"carried from the last one. From the {_of_100(SHARES['sums'])} of 100 conversations that are about sums, so "
+        f"small a model {learns} to carry."
+    )
+
+
+def _of_100(share: float) -> str:
+    return format_of_100(share).removesuffix(" of 100")

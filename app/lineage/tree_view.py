@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,16 +10,28 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip, row
+from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.lineage.next_steps import next_steps
-from terrarium.app.lineage.stage_card import StageCard
+from terrarium.app.lineage.clickable_card import ClickableCard
+from terrarium.app.lineage.next_steps import NextStep, next_steps
+from terrarium.app.lineage.stage_words import (
+    describe_cost,
+    describe_details,
+    describe_held_out,
+    describe_settings,
+    describe_source,
+    describe_start,
+    kind_words,
+    meaning_of,
+)
 from terrarium.app.session.routes import Go, ShowRun
-from terrarium.models.alignment.stage_tree import REWARD, StageTree
+from terrarium.models.alignment.stage_tree import GONE, REWARD, LineageNode, StageTree
 
 _WIDTH, _GUTTER, _GAP = 284, 5 * SPACE, 2 * SPACE
 _CURVE, _ARROW = 8.0, 5.0
 _REWARD_SHIFT = 14.0  # pixels between the lines of weights and of rewards, where both end at a card
+_NOTHING = "No held-out numbers yet"
 
 
 class Place(NamedTuple):
@@ -66,7 +78,7 @@ class StageTreeView(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its cards
         self.setAccessibleName("Tree of stages")
-        self.cards: dict[str, StageCard] = {}
+        self.cards: dict[str, _StageCard] = {}
         theme.theme_changed.connect(self._restyle)
 
     def show_tree(self, tree: StageTree, run_id: str) -> None:
@@ -77,7 +89,7 @@ class StageTreeView(QScrollArea):
         for stage in tree.stages:
             steps = list(next_steps(tree, stage))
             parent = tree.find(stage.parent) if stage.parent else None
-            card = StageCard(stage, parent, steps, self._go, self._theme, is_shown=stage.id == run_id)
+            card = _StageCard(stage, parent, steps, self._go, self._theme, is_shown=stage.id == run_id)
             if stage.id != run_id:
                 card.clicked.connect(partial(self._go, ShowRun(stage.id)))
             self.cards[stage.id] = card
@@ -130,7 +142,7 @@ class _Mark(QWidget):
 class _Canvas(QWidget):
     """The cards at their places, and the lines between them."""
 
-    def __init__(self, tree: StageTree, cards: dict[str, StageCard], theme: ThemeProvider) -> None:
+    def __init__(self, tree: StageTree, cards: dict[str, _StageCard], theme: ThemeProvider) -> None:
         super().__init__()
         self._tree, self._cards, self._theme = tree, cards, theme
         self._places = places(tree)
@@ -215,3 +227,66 @@ def _dropped(begin: QPointF, end: QPointF) -> QPainterPath:
     path.quadTo(QPointF(begin.x(), end.y()), QPointF(begin.x() + _CURVE, end.y()))
     path.lineTo(end)
     return path
+
+
+class _StageCard(ClickableCard):
+    """A card of a stage. A click or Enter opens its run.
+
+    Args:
+        parent: the stage it started from. steps: the entries of its button; no button if empty. is_shown: whether its
+            run is the one shown.
+    """
+
+    def __init__(
+        self,
+        stage: LineageNode,
+        parent: LineageNode | None,
+        steps: Sequence[NextStep],
+        go: Go,
+        theme: ThemeProvider,
+        *,
+        is_shown: bool,
+    ) -> None:
+        _, icon, meaning = meaning_of(stage.kind)
+        is_gone = stage.kind == GONE
+        super().__init__(icon, theme, can_open=not is_gone, stands_out=is_shown, dashed=is_gone)
+        self.stage = stage
+        kind = kind_words(stage)
+        title = ElidedLabel(stage.name)
+        title.setProperty("role", "subheading")
+        self.icon.setAccessibleName(kind)
+        badge = label(kind, "pill")
+        badge.setToolTip(plain_tip(meaning))
+        about = [ElidedLabel(words) for words in (describe_source(stage), describe_settings(stage))]
+        for line in about:
+            line.setProperty("role", "caption")
+        held_out = describe_held_out(stage)
+        figures = ElidedLabel(stage.problem or held_out or ("" if is_gone else _NOTHING))
+        figures.setProperty("role", "warning" if stage.problem else "small" if held_out else "caption")
+        cost = ElidedLabel(describe_cost(stage))
+        cost.setProperty("role", "caption")
+        self.next_button = button(
+            "What next", theme, icon="caret-down", role="link", tip="What can be done with it next"
+        )
+        self.next_button.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the icon on the right
+        entries = [(step.words, step.icon, step.tip, lambda route=step.route: route and go(route)) for step in steps]
+        add_menu(self.next_button, theme, entries)
+        for action, step in zip(self.next_button.menu().actions(), steps, strict=True):
+            action.setEnabled(step.route is not None)
+        self.setLayout(
+            column(
+                row(self.icon, title, badge, grows=title),
+                *about,
+                figures,
+                row(cost, self.next_button, grows=cost),
+                margin=(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2),
+                spacing=SPACE // 4,
+            )
+        )
+        self.next_button.setVisible(bool(steps))
+        said = (kind, stage.name, describe_source(stage), describe_settings(stage), describe_cost(stage), held_out)
+        self.setAccessibleName(", ".join(filter(None, said)))
+        self.next_button.setAccessibleName(f"What next with {stage.name}")
+        opens = "This run is shown" if is_shown else "Show this run"
+        told = (opens if self.can_open else "", describe_start(stage, parent), describe_details(stage))
+        self.setToolTip(plain_tip("\n".join(filter(None, told))))

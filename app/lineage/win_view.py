@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QSpinBox, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QSpinBox, QWidget
 
 from terrarium.app.kit.basics import (
     EmptyState,
     button,
     column,
+    frame,
     group,
     label,
     row,
@@ -27,10 +28,10 @@ from terrarium.app.kit.inputs import choice, fill_choice, named, progress_bar, s
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.text.word_difference import ComparedText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.comparing import StageComparer
-from terrarium.app.lineage.reply_pairs import ReplyPairs
-from terrarium.app.lineage.win_matrix import WinMatrix
+from terrarium.app.lineage.win_matrix import WinMatrix, describe_match
 from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.routes import Judge
 from terrarium.app.session.session import Session
@@ -38,7 +39,7 @@ from terrarium.app.worker.background import LatestTask
 from terrarium.models.alignment.stage_tree import LineageNode, world_seed_of
 from terrarium.models.alignment.win_rates import GOLD, JUDGES, PROXY, YOU, Asked, Grid, WinRates, kept_win_rates
 from terrarium.models.library.library import Library
-from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.number_words import format_count, format_percent, format_signed
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tiny_world.wishes import SIZES, WISHES
 
@@ -53,6 +54,7 @@ _ABOUT = {
     "one to judge more pairs of the two.",
 }
 _FEW, _TOO_FEW = 2, "Choose at least two stages that can reply, at the top right."
+_MAX_PAIRS = 12
 
 
 class WinRatesView(QWidget):
@@ -97,7 +99,7 @@ class WinRatesView(QWidget):
         self.phase.setProperty("role", "caption")
         self.problem = label("", "warning", wrap=True)
         self.matrix = WinMatrix(theme)
-        self.pairs = ReplyPairs(theme)
+        self.pairs = _ReplyPairs(theme)
         """The replies behind the cell that was clicked."""
         self.about = label("", "caption", wrap=True)
         self.read_out = ElidedLabel()
@@ -306,3 +308,70 @@ class WinRatesView(QWidget):
 def _kept(library: Library, folders: Sequence[Path], asked: Asked, reward_model: str) -> WinRates:
     judge = RunFolder.open(library.find_run(reward_model)) if reward_model else None
     return kept_win_rates(library, [RunFolder.open(folder) for folder in folders], asked, judge)
+
+
+class _ReplyPairs(QWidget):
+    """The replies of two stages to each prompt with the verdict, ties last; words that differ are marked."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._theme = theme
+        self.head = label("", "subheading", wrap=True)
+        self.note = label("", "caption", wrap=True)
+        self.texts: list[tuple[ComparedText, ComparedText]] = []
+        """Pairs of replies: of the stage in the row and of the stage in the column."""
+        self._card: QFrame | None = None
+        self._lines = column(self.head, self.note)
+        self.setLayout(self._lines)
+        self.hide()
+
+    def clear_pairs(self) -> None:
+        """Remove all pairs."""
+        self.texts = []
+        if self._card is not None:
+            self._card.hide()
+            self._card.deleteLater()
+            self._card = None
+        self.hide()
+
+    def show_pairs(self, rates: WinRates, judge: str, row: int, column: int) -> None:
+        """Show the pairs behind a cell of the win matrix."""
+        self.clear_pairs()
+        values, texts = rates.values.get(judge, ()), rates.texts
+        ours, theirs = (values[i] if i < len(values) else None for i in (row, column))
+        mine, others = texts[row], texts[column]
+        if ours is None or theirs is None or mine is None or others is None:
+            return
+        first, second = rates.contenders[row].name, rates.contenders[column].name
+        order = sorted(range(len(ours)), key=lambda i: (ours[i] == theirs[i], i))[:_MAX_PAIRS]
+        self.head.setText(describe_match(first, second, rates.grids[judge][row][column]))
+        ties = "" if len(order) == len(ours) else f" {len(order)} of {len(ours):,} are shown, won and lost ones first."
+        self.note.setText(f"Words that the other reply does not have are marked.{ties}")
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(3 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for side in (0, 1):
+            grid.addWidget(label((first, second)[side], "subheading"), 0, side)
+            grid.setColumnStretch(side, 1)
+        for n, i in enumerate(order):
+            at = 1 + 4 * n
+            grid.setRowMinimumHeight(at, SPACE)
+            grid.addWidget(label(rates.prompts[i], "caption", wrap=True), at + 1, 0, 1, 2)
+            sides = (mine[i], others[i]), (ours[i], theirs[i])
+            pair = ComparedText(f"Reply of {first}", self._theme), ComparedText(f"Reply of {second}", self._theme)
+            for side, text in enumerate(pair):
+                text.show_text(sides[0][side] or "(nothing)", sides[0][1 - side], marked=True)
+                grid.addWidget(text, at + 2, side)
+                words = _verdict(sides[1][side], sides[1][1 - side], judge)
+                grid.addWidget(label(words, "accent" if words.startswith("won") else "caption"), at + 3, side)
+            self.texts.append(pair)
+        self._card = frame("card", grid, margin=SPACE + SPACE // 2)
+        self._lines.addWidget(self._card)
+        self.show()
+
+
+def _verdict(own: float, other: float, judge: str) -> str:
+    outcome = "won" if own > other else "lost" if own < other else "tied"
+    if judge == PROXY:
+        return f"{outcome}, score {format_signed(own)}"
+    return f"{outcome}, {'as meant' if own == 1 else 'not as meant' if own == 0 else f'{own:g}'}"

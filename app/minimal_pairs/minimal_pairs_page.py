@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QLabel, QWidget
 
 from terrarium.app.glass.examiner import Examiner
-from terrarium.app.kit.basics import column, frame, group, label, row, scrolling, set_enabled, set_role, show_words
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    group,
+    label,
+    plain_tip,
+    row,
+    scrolling,
+    set_enabled,
+    set_role,
+    show_words,
+)
 from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.inputs import caption, grid, line_edit, named
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.answers import ChangesCard, ResolvedCard
 from terrarium.app.minimal_pairs.attention_card import AttentionCard
 from terrarium.app.minimal_pairs.grow_card import GrowCard
-from terrarium.app.minimal_pairs.measured import HEADS, AccuracyTable
 from terrarium.app.minimal_pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
 from terrarium.app.minimal_pairs.pair_tokens import PairTokens
-from terrarium.app.minimal_pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
-from terrarium.app.minimal_pairs.sentences import Sentences
+from terrarium.app.minimal_pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl, PronounModel
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
+from terrarium.models.number_words import format_count, format_percent
 from terrarium.models.recipes.pronoun_specs import KINDS
+from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation
+from terrarium.models.tiny_world.pronouns import draw_pair
 
 if TYPE_CHECKING:
     from terrarium.models.inspect.minimal_pair import PairReading
+
 
 _ABOUT = (
     "Two sentences that differ in one word, and how a model reacts to that word. In the difference, 0 = the changed "
@@ -37,6 +53,33 @@ _NO_MODEL = "No model is open: choose one in the chat."
 _WIDE = 1100
 """The width in pixels from which the answers are shown beside the attention."""
 _SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
+_FIRST_PAIR = tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
+_WAIT_MS = 250
+_MAX_CHARACTERS = 2_000
+"""The maximum length of a sentence, far more than fits the line."""
+_ROWS: tuple[tuple[str, str, Callable[[PronounEvaluation], str]], ...] = (
+    (
+        "Right",
+        "Sentences of the held-out pairs whose right noun has the highest score",
+        lambda found: format_percent(found.accuracy, 1),
+    ),
+    (
+        "Right in both of a pair",
+        "Pairs in which “it” is resolved correctly in both sentences",
+        lambda found: format_percent(found.both, 1),
+    ),
+    (
+        "Right with the adjective hidden",
+        "One random sentence of each pair, with its adjective masked from attention",
+        lambda found: format_percent(found.without_adjective, 1),
+    ),
+    (
+        "Largest difference in a pair",
+        "Of a noun's logit between the two sentences of a pair: exactly 0 if they are bit-identical",
+        lambda found: f"{found.largest_difference:.3g}",
+    ),
+)
+_HEADS = {"encoder-only": "Encoder", "decoder-only": "Causal model"}
 
 
 class MinimalPairs(QWidget):
@@ -57,8 +100,8 @@ class MinimalPairs(QWidget):
         self.source = Segments(
             "Model", _SOURCES, "Which model to ask: those trained on what “it” is, or the one you chat with"
         )
-        self.which = Segments("Whose attention", HEADS, "The two pronoun models have the same size and training")
-        self.sentences = Sentences(theme)
+        self.which = Segments("Whose attention", _HEADS, "The two pronoun models have the same size and training")
+        self.sentences = _Sentences(theme)
         self.setFocusProxy(self.sentences)
         self.tokens = PairTokens(theme)
         self.problem = label("", "error", wrap=True)
@@ -66,7 +109,7 @@ class MinimalPairs(QWidget):
         self.resolved = {topology: ResolvedCard(topology, theme) for topology in KINDS}
         self.changes = ChangesCard(theme)
         self.attention = AttentionCard(theme, self.which)
-        self.measured = AccuracyTable()
+        self.measured = _AccuracyTable()
         self._build(theme)
         self._connect()
         self._show()
@@ -238,3 +281,106 @@ class MinimalPairs(QWidget):
         reading, (layer, head) = self.reading, self.attention.head
         assert reading is not None
         return lambda: attention_columns(reading, layer, head)
+
+
+class _Sentences(QWidget):
+    """The two sentences as editable lines, with other pairs to try.
+
+    Signals:
+        changed(): `texts` has changed, debounced while typing.
+    """
+
+    changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._random = random.Random()
+        tip = "Edit it: both sentences are read again as you type"
+        self.lines = tuple(line_edit(f"Sentence {name}", tip, max_length=_MAX_CHARACTERS) for name in "AB")
+        self.setFocusProxy(self.lines[0])
+        self._wait = QTimer(self, singleShot=True, interval=_WAIT_MS)
+        self._wait.timeout.connect(self.changed)
+        for line, text in zip(self.lines, _FIRST_PAIR, strict=True):
+            line.setText(text)
+            line.textChanged.connect(lambda text: self._wait.start())
+        self.another = button(
+            "Another pair",
+            theme,
+            self.draw,
+            icon="shuffle",
+            tip="Draw a held-out pair: no training sentence combines its nouns and adjectives",
+        )
+        self.first = button("First pair", theme, lambda: self.set_texts(*_FIRST_PAIR), role="quiet")
+        self.first.setToolTip("Back to “The animal didn't cross the street…”")
+        (a, b), buttons = self.lines, (self.another, self.first)
+        rows = [caption("A", a, "mono"), a, buttons[0]], [caption("B", b, "mono"), b, buttons[1]]
+        self.setLayout(grid(*rows, spacing=(SPACE, SPACE // 2)))
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The two sentences."""
+        return self.lines[0].text(), self.lines[1].text()
+
+    def set_texts(self, first: str, second: str) -> None:
+        """Show another pair, and emit `changed` immediately."""
+        for line, text in zip(self.lines, (first, second), strict=True):
+            with QSignalBlocker(line):
+                line.setText(text)
+            line.setCursorPosition(0)
+        self._wait.stop()
+        self.changed.emit()
+
+    @Slot()
+    def draw(self) -> None:
+        """Show a held-out pair."""
+        pair = draw_pair(self._random)
+        self.set_texts(pair.of_being.text, pair.of_thing.text)
+
+
+class _AccuracyTable(QWidget):
+    """The accuracy of both pronoun models on held-out pairs, and of baselines that ignore the adjective."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(3 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        right = Qt.AlignmentFlag.AlignRight
+        self._cells: dict[tuple[int, str], QLabel] = {}
+        for j, topology in enumerate(KINDS, start=1):
+            grid.addWidget(label(_HEADS[topology], "muted"), 0, j, right)
+        for i, (words, tip, _) in enumerate(_ROWS, start=1):
+            name = label(words)
+            name.setToolTip(plain_tip(tip))
+            grid.addWidget(name, i, 0)
+            for j, topology in enumerate(KINDS, start=1):
+                cell = named(label("–", "mono"), f"{_HEADS[topology]}: {words}", tip)
+                self._cells[i - 1, topology] = cell
+                grid.addWidget(cell, i, j, right)
+        grid.setColumnStretch(3, 1)
+        self.rules = label("", "muted", wrap=True)
+        self.source = label("", "caption", wrap=True)
+        self.setLayout(column(grid, self.rules, self.source))
+
+    def figure(self, row: int, topology: str) -> str:
+        """Return the text of a cell."""
+        return self._cells[row, topology].text()
+
+    def show_models(self, models: Mapping[str, PronounModel]) -> None:
+        """Show the evaluations of the existing models."""
+        for (i, topology), cell in self._cells.items():
+            model = models.get(topology)
+            cell.setText("–" if model is None else _ROWS[i][2](model.evaluation))
+        if not models:
+            return
+        found = next(iter(models.values())).evaluation
+        rules = ", ".join(f"{name} {format_percent(share, 1)}" for name, share in found.rules.items())
+        self.rules.setText(f"For comparison, always taking: {rules}.")
+        runs = " and ".join(f"“{model.name}” at step {model.step:,}" for model in models.values())
+        self.source.setText(
+            f"Measured on {format_count(2 * found.n_pairs, 'sentence')} of "
+            f"{format_count(found.n_pairs, 'held-out pair')}, with "
+            f"{runs}; kept with the runs. Held out: no training sentence combines these nouns with these adjectives. "
+            "A pair has both answers, so always giving the same answer is right in exactly half. With a few dozen "
+            "words, this shows that they learned “it” from noun and adjective, not that they learned English."
+        )

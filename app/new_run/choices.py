@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QWidget
 
 from terrarium.app.kit.basics import button, column, headed, label, row, separator, step_card
 from terrarium.app.kit.forms.config_form import ConfigForm
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import reveal
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.setting_names.preset_words import known_parameters
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.align_picker import AlignPicker

@@ -20,7 +20,7 @@ from terrarium.models.design.custom import if_known
 from terrarium.models.design.memory import FLOAT32_BYTES
 from terrarium.models.design.tuning import trained_parameters
 from terrarium.models.extensions.entries import CRITIC
-from terrarium.models.library.run_corrections import corrections_name
+from terrarium.models.library.run_notes import corrections_name
 from terrarium.models.library.run_record import RunInfo
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.model_config import ModelConfig

@@ -11,7 +11,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLineEdit, QPushButton, QWidget
 
 from terrarium.app.kit.basics import add_menu, button, row
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.views import Side
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.choices import RunChoices

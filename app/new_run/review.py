@@ -30,7 +30,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.inputs import caption, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.setting_names.preset_words import format_parameter_count
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.draft import TimeEstimate

@@ -124,7 +124,7 @@ class WishPicker(QWidget):
 
     def make_prompts(self) -> None:
         """Generate the prompts unless the library has them, and show them in the data tab."""
-        from terrarium.models.data.sources import prepare_corpus
+        from terrarium.models.data.corpus_texts import prepare_corpus
 
         library, spec = self._session.library, self.spec
         self._making.drive(lambda: prepare_corpus(library, spec))

@@ -17,9 +17,8 @@ from terrarium.app.plots.chart_base import ChartBase, is_by_key
 from terrarium.app.plots.curve_points import Floats
 from terrarium.app.plots.plot_head import Entry, PlotHead
 from terrarium.app.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.plots.point_marks import Arrows, place_names
 from terrarium.app.plots.reference_line import ReferenceLine
-from terrarium.app.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
+from terrarium.app.plots.series_items import Arrows, BandItem, ReadOutBox, SeriesItems, place_names, sample_of
 
 _DESCRIBE_MS = 1000
 """Milliseconds between descriptions of a live chart for screen readers."""

@@ -17,7 +17,7 @@ from terrarium.app.kit.forms.editors import FloatBox
 from terrarium.app.kit.inputs import choice, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import SPACE, ThemeProvider

@@ -13,8 +13,7 @@ from PySide6.QtWidgets import QFrame, QHeaderView, QWidget
 from terrarium.app.kit.basics import column, frame, headed, label, row, show_words
 from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import RelayoutOnResize, WholeRows
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.text.word_difference import ComparedText
 from terrarium.app.kit.theme import SPACE, ThemeProvider

@@ -25,7 +25,7 @@ from terrarium.models.recipes.demonstrations.results import (
     StageResult,
 )
 from terrarium.models.settings.stage_kinds import STAGE_KINDS
-from terrarium.models.tiny_world.question_words import KIND_MEANINGS, kind_title
+from terrarium.models.tiny_world.questions import KIND_MEANINGS, kind_title
 from terrarium.models.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 
 _KINDS = ("knowledge", "reading", "state", "requests")

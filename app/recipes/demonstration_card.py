@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, group, label, set_enabled, show_only
+from terrarium.app.kit.basics import button, column, group, label, row, set_enabled, show_only, show_words
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.inputs import choice, fill_choice, named
-from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.interval_bars import IntervalBars
 from terrarium.app.recipes.align_figures import outcome_bars
 from terrarium.app.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
 from terrarium.app.recipes.card import facts_grid
 from terrarium.app.recipes.demonstration_view import GONE
-from terrarium.app.recipes.rules_editor import RulesEditor
 from terrarium.app.recipes.tile import Tile
 from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.routes import ForkRun, Judge
@@ -29,12 +28,14 @@ from terrarium.models.recipes.demonstrations.demonstrations_table import AlignRe
 from terrarium.models.recipes.demonstrations.kept import Halted
 from terrarium.models.recipes.recipe_specs import demonstration_spec
 from terrarium.models.runs.run_queue import RecipeSpec
+from terrarium.models.tiny_world.constitution import MAX_RULES, RULES, parse_rules
 
 _MAX_SEED = 999_999
 _NEEDS = (
     f"A model that answers {format_percent(STRONG)} of the held-out questions of Tiny World, or more. A weaker one is "
     "trained on first."
 )
+_LINES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,3 +268,55 @@ class DemonstrationCard(Tile):
 
     def _on_result(self) -> None:
         self.result_asked.emit(self.recipe.name)
+
+
+class RulesEditor(QWidget):
+    """A field for the rules of a constitution, one per line, with an error message below it.
+
+    rules: the parsed rules; () while the text is invalid.
+
+    Signals:
+        changed(): the text has changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rules = RULES
+        self.field = named(
+            QPlainTextEdit("\n".join(RULES)),
+            "Rules",
+            f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else "
+            "may be told",
+        )
+        self.field.setTabChangesFocus(True)
+        self.problem = label("", "error", wrap=True)
+        self.usual = button("The usual rules", theme, self._on_usual, role="link", tip="Put the three rules back")
+        self.setLayout(column(self.field, self.problem, row(self.usual, None), spacing=SPACE // 2))
+        self.field.textChanged.connect(self._on_changed)
+        self._fit()
+        self._on_changed()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        margins = 2 * round(self.field.document().documentMargin()) + 2 * self.field.frameWidth() + SPACE
+        self.field.setFixedHeight(_LINES * self.field.fontMetrics().lineSpacing() + margins)
+
+    @Slot()
+    def _on_changed(self) -> None:
+        problem = ""
+        try:
+            self.rules = parse_rules(self.field.toPlainText())
+        except ValueError as error:
+            self.rules, problem = (), str(error)
+        show_words(self.problem, problem)
+        self.usual.setVisible(self.rules != RULES)
+        self.changed.emit()
+
+    def _on_usual(self) -> None:
+        self.field.setPlainText("\n".join(RULES))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 
 from terrarium.app.kit.basics import (
     button,
@@ -18,19 +20,19 @@ from terrarium.app.kit.basics import (
     row,
     scrolled,
     set_enabled,
+    set_role,
     titled_card,
 )
 from terrarium.app.kit.inputs import choice, fill_choice, grid
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.plot_spec import PlotSpec
 from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.recipes import align_figures as figures
-from terrarium.app.recipes.critique_cards import CritiqueCards
 from terrarium.app.run_views.scores.score_table import ScoreTable
 from terrarium.app.session.routes import Go, ShowRun, StopAt
-from terrarium.models.number_words import format_count, format_date, format_duration, format_percent
+from terrarium.models.number_words import format_count, format_date, format_duration, format_percent, format_signed
 from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
 from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
 from terrarium.models.recipes.demonstrations.results import (
@@ -61,6 +63,9 @@ _STOP_LESSON = (
     "After the peak only the score rises: what is optimized is not what was meant, however good it looks. More "
     "training does not help; stopping does."
 )
+_WIDE_CARDS = 760
+"""The minimum width for cards side by side, in pixels at the default text size."""
+_TITLES = ("Question", "Its reply", "Its own critique", "Its own revision")
 
 
 class DemonstrationView(QWidget):
@@ -330,3 +335,66 @@ class DemonstrationView(QWidget):
         inside = QWidget()
         inside.setLayout(grid(*cells, grows=1, align={2: Qt.AlignmentFlag.AlignRight}))
         return titled_card(f"Goals: {n_met} of {len(bars)} reached", inside)
+
+
+class CritiqueCards(QWidget):
+    """Cards with a question, a model's reply, its own critique of the reply, and its own revision.
+
+    Four cards show one of `rows` at a time; for rows see ConstitutionResult.cards.
+    """
+
+    def __init__(self, theme: ThemeProvider, rows: Sequence[Mapping[str, Any]], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows, self._at = list(rows), 0
+        self.before = button("", theme, lambda: self._go(-1), icon="caret-left", role="quiet", tip="The one before")
+        self.after = button("", theme, lambda: self._go(1), icon="caret-right", role="quiet", tip="The next one")
+        self.before.setAccessibleName("The reply before")
+        self.after.setAccessibleName("The next reply")
+        self.count = label("", "mono-small")
+        self.texts = [label("", wrap=True, selectable=True) for _ in _TITLES]
+        self.notes = [label("", "caption", wrap=True) for _ in _TITLES]
+        cards = [_card(*parts) for parts in zip(_TITLES, self.texts, self.notes, strict=True)]
+        self._cards = row(*cards, grows=cards)
+        self.setLayout(column(row(self.before, self.count, self.after, None), self._cards))
+        SideBySide(self, self._cards, theme, _WIDE_CARDS)
+        self._go(0)
+
+    def _go(self, by: int) -> None:
+        if not self._rows:
+            self.setVisible(False)
+            return
+        self._at = (self._at + by) % len(self._rows)
+        shown, n = self._rows[self._at], len(self._rows)
+        self.count.setText(f"{self._at + 1} of {n}")
+        for each in (self.before, self.after):
+            set_enabled(each, "" if n > 1 else "There is no other reply.")
+        critique = shown["critique"]
+        is_broken = critique["log_odds"] > 0
+        asked = next(each["content"] for each in reversed(shown["messages"]) if each["role"] == "user")
+        revision = shown["revision"] if is_broken else ""
+        texts = (asked, shown["reply"], critique["words"] or "–", revision or "–")
+        for widget, words in zip(self.texts, texts, strict=True):
+            widget.setText(words)
+        forbidden = "Forbidden" if shown["cell"] == "forbidden" else "Harmless"
+        odds = critique["log_odds"]
+        sure = 1 / (1 + math.exp(-max(-40.0, min(40.0, odds))))
+        is_kept = shown["messages"][-1]["role"] == "assistant"
+        if not is_kept:
+            learned = ("Not learned from", "Not learned from: the model is unsure, or this is no better")
+        elif is_broken:
+            learned = ("Not learned from", "Learned from instead of the reply")
+        else:
+            learned = ("Kept, and learned from", "Not needed: the reply stays")
+        notes = (
+            forbidden,
+            learned[0],
+            f"“{critique['rule']}”\nlog-odds of “Yes” over “No” {format_signed(odds, 1)}, so {format_percent(sure)}",
+            learned[1],
+        )
+        for widget, words in zip(self.notes, notes, strict=True):
+            widget.setText(words)
+        set_role(self.texts[2], "error" if is_broken else "accent")
+
+
+def _card(title: str, text: QWidget, note: QWidget) -> QFrame:
+    return frame("sunken", label(title, "subheading"), text, note, None, margin=SPACE + SPACE // 2, spacing=SPACE // 2)

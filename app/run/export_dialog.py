@@ -19,7 +19,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path, safe_file_name
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.inputs import caption, grid, line_edit, named, progress_bar, show_progress
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run.export_outcome import ExportOutcome
@@ -27,11 +27,11 @@ from terrarium.app.run.hub_target import HubTarget
 from terrarium.app.run.model_export import ModelExport
 from terrarium.app.session.session import Session
 from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS, USUAL_GGUF_FORMAT
 from terrarium.models.interop.graphs.graphs import portable
 from terrarium.models.interop.publish.onnx_fit import onnx_misfit, onnx_packages_missing
 from terrarium.models.library.library import RunInfo
 from terrarium.models.number_words import format_size
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ class _Formats(QWidget):
         lines = list[tuple[QWidget, ...]]()
         for i, (name, words) in enumerate(GGUF_FORMATS.items()):
             choice = named(QRadioButton(name), f"{name}: {words}")
-            choice.setChecked(name == USUAL_FORMAT)
+            choice.setChecked(name == USUAL_GGUF_FORMAT)
             self._group.addButton(choice, i)
             self._sizes[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             lines.append((choice, self._sizes[name], label(words, "muted")))

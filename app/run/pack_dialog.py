@@ -9,9 +9,8 @@ from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QCheckBox, QProgressDialog, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row, set_enabled
-from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.dialog import Dialog, open_progress, show_events
 from terrarium.app.kit.file_dialogs import ask_save_path
-from terrarium.app.kit.progress_window import open_progress, show_events
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask

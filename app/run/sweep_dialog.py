@@ -30,8 +30,8 @@ from terrarium.models.runs.sweep import (
     parse_range,
     parse_values,
     random_search,
+    sweep_tag,
 )
-from terrarium.models.runs.sweep_result import sweep_tag
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.slots import is_used

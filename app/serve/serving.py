@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
-from terrarium.app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel
+from terrarium.app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel, WorkerEngine
 from terrarium.app.serve.endpoint.errors import ModelGoneError
+from terrarium.app.serve.endpoint.http_server import DEFAULT_PORT, base_url, bind
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
-from terrarium.app.serve.endpoint.worker_engine import WorkerEngine
 from terrarium.app.session.chat import CHAT, OPEN, ChatSession
 from terrarium.app.session.chat_model import LIVE, ChatModel
 from terrarium.app.session.models_in_memory import ModelsInMemory

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
-from terrarium.app.kit.progress_window import open_progress, show_events
+from terrarium.app.kit.dialog import open_progress, show_events
 from terrarium.app.session.model_importer import ModelImporter
 from terrarium.app.session.session import Session
 from terrarium.app.shell.toasts import Toasts

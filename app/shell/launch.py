@@ -28,8 +28,7 @@ from terrarium.app.shell.window_place import fit_screen, restore_place
 from terrarium.app.worker.failures import describe
 from terrarium.app.worker.notices import Notices
 from terrarium.models.design.custom import only_known
-from terrarium.models.library.library import Library
-from terrarium.models.library.location import find_location
+from terrarium.models.library.library import Library, find_location
 
 log = logging.getLogger(__name__)
 

@@ -27,22 +27,20 @@ from terrarium.app.shell.help_desk import HelpDesk
 from terrarium.app.shell.import_dialog import ImportDialog
 from terrarium.app.shell.keys import key_groups
 from terrarium.app.shell.links import Links
-from terrarium.app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
+from terrarium.app.shell.menus import FIND_ANYTHING, MenuActions, ViewAndHelp, build_menus
 from terrarium.app.shell.navigator import Navigator
 from terrarium.app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, RunSource, TermSource
 from terrarium.app.shell.preferences import Preferences
 from terrarium.app.shell.preferences_window import PreferencesWindow
 from terrarium.app.shell.relaunch import Relaunch
 from terrarium.app.shell.screens import page_factories
-from terrarium.app.shell.splitters import remember_splitters, restore_splitters
 from terrarium.app.shell.status_bar import StatusBar
 from terrarium.app.shell.text_files import TextFiles
 from terrarium.app.shell.toasts import Toasts
 from terrarium.app.shell.top_bar import HOME, TopBar
 from terrarium.app.shell.trash_window import TrashWindow
 from terrarium.app.shell.undo_actions import UndoActions
-from terrarium.app.shell.view_and_help import ViewAndHelp
-from terrarium.app.shell.window_place import MIN_SIZE, SIZE, remember_place
+from terrarium.app.shell.window_place import MIN_SIZE, SIZE, remember_place, remember_splitters, restore_splitters
 from terrarium.app.worker.failures import DISK_FULL
 from terrarium.models.corpora.text_corpora import check_text_files
 from terrarium.models.recipes.recipe_specs import title_of

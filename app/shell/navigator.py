@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Qt, Slot
 from terrarium.app.glass.focus import Head
 from terrarium.app.help.panels import PANELS
 from terrarium.app.help.places import PLACES
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import reveal
 from terrarium.app.session.chat_model import LIVE
 from terrarium.app.session.routes import (
     ChooseTexts,
@@ -42,14 +42,13 @@ from terrarium.app.session.routes import (
     TryPronouns,
     TunePublished,
 )
+from terrarium.app.shell.screens import Screens
 from terrarium.app.shell.top_bar import TABS
 from terrarium.models.library.run_record import RunInfo
 from terrarium.models.settings.presets import PRESETS
 
 if TYPE_CHECKING:
     from terrarium.app.kit.forms.config_form import ConfigForm
-    from terrarium.app.kit.layout.pages import Pages
-    from terrarium.app.session.session import Session
     from terrarium.app.shell.guide.desk import GuideDesk
     from terrarium.app.shell.help_desk import HelpDesk
     from terrarium.app.shell.text_files import TextFiles
@@ -65,30 +64,18 @@ _NO_RUN = "There is no trained model yet: the quick start grows one in a minute 
 _NO_REWARDS = "No model here has learned from rewards yet. “Learn a task” has demonstrations that do."
 
 
-class Screens(Protocol):
+class LedWindow(Screens, Protocol):
     """The interface of the window that navigation uses."""
 
-    session: Session
-    pages: Pages
     help: HelpDesk
     guide: GuideDesk
     texts: TextFiles
-
-    @property
-    def training(self) -> TrainingTab: ...
-    def show_tab(self, name: str) -> None: ...
-    def show_quickstart(self) -> None: ...
-    def start_quickstart_on(self, files: tuple[str, ...]) -> None: ...
-    def show_models(self) -> None: ...
-    def show_running(self) -> None: ...
-    def show_trash(self) -> None: ...
-    def show_preferences(self, query: str = "") -> None: ...
 
 
 class Navigator(QObject):
     """Follows the routes of a session in its window. What does not exist is said in a notice, and nothing changes."""
 
-    def __init__(self, window: Screens, parent: QObject) -> None:
+    def __init__(self, window: LedWindow, parent: QObject) -> None:
         super().__init__(parent)
         self._window, self._session = window, window.session
         window.session.routed.connect(self.follow)

@@ -14,7 +14,7 @@ from terrarium.app.session.routes import DoToRun, Go, LearnTask, ShowDesign, Sho
 from terrarium.app.session.session import Session
 from terrarium.app.shell.help_desk import HelpDesk
 from terrarium.app.shell.keys import plain
-from terrarium.app.shell.navigator import Screens
+from terrarium.app.shell.screens import Screens
 
 
 class MenuSource:

@@ -17,7 +17,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.shell.keys import KEYS, KeyRow
 from terrarium.app.shell.preferences import Preference, PreferenceBox, Preferences
-from terrarium.models.library.location import VARIABLE, choose_location, find_location
+from terrarium.models.library.library import VARIABLE, choose_location, find_location
 
 _EDITOR_WIDTH = 220
 

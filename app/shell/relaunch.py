@@ -11,8 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Slot
 from terrarium.app.home.home import Home
 from terrarium.app.session.routes import DoToRun
 from terrarium.app.shell.closing import take_saved_run
-from terrarium.app.shell.navigator import Screens
-from terrarium.app.shell.screens import load_pages
+from terrarium.app.shell.screens import Screens, load_pages
 from terrarium.app.shell.top_bar import HOME, TABS
 from terrarium.app.worker.background import LatestTask
 

@@ -1,16 +1,21 @@
-"""Factories of the window's pages. They import lazily, so that the window appears before the charts are loaded."""
+"""The window's pages: their factories, which import lazily, so that it appears before the charts are loaded."""
 
 from __future__ import annotations
 
 import gc
 import importlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.home.home import Home
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
+
+if TYPE_CHECKING:
+    from terrarium.app.kit.layout.pages import Pages
+    from terrarium.app.training.training_tab import TrainingTab
 
 _PARTS = (
     "pyqtgraph",
@@ -26,6 +31,23 @@ _PARTS = (
     "terrarium.app.shell.guide.stage",
 )
 """The modules of the pages and the guide, in portions that take 10 to 70 ms to import (measured)."""
+
+
+class Screens(Protocol):
+    """The interface of the window to its pages."""
+
+    session: Session
+    pages: Pages
+
+    @property
+    def training(self) -> TrainingTab: ...
+    def show_tab(self, name: str) -> None: ...
+    def show_quickstart(self) -> None: ...
+    def start_quickstart_on(self, files: tuple[str, ...]) -> None: ...
+    def show_models(self) -> None: ...
+    def show_running(self) -> None: ...
+    def show_trash(self) -> None: ...
+    def show_preferences(self, query: str = "") -> None: ...
 
 
 def load_pages() -> Iterator[None]:

@@ -14,7 +14,7 @@ from terrarium.app.home.home import Home
 from terrarium.app.kit.file_dialogs import FILE_FILTER
 from terrarium.app.session.datasets import about_rows
 from terrarium.app.session.routes import DoToRun, ImportFiles, ShowPlace
-from terrarium.app.shell.navigator import Screens
+from terrarium.app.shell.screens import Screens
 from terrarium.app.shell.toasts import Toasts
 from terrarium.models.corpora.text_corpora import check_text_files
 from terrarium.models.library.run_record import RunInfo

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from terrarium.app.kit.basics import button, label
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.logo import program_mark
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.routes import Go, ShowQuickStart

@@ -14,10 +14,9 @@ from PySide6.QtWidgets import QHeaderView, QWidget
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.partial_reply import Prompt
 from terrarium.app.kit.basics import button, column, group, label, row, set_enabled, set_role, show_words
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter, RelayoutOnResize
 from terrarium.app.kit.record_table import Column, RecordTable
-from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
+from terrarium.app.kit.setting_names.value_words import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.text.code_editor import CodeColours
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import ChatModel

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,37 +14,38 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import token_names
 from terrarium.app.glass.read_text import ReadText
 from terrarium.app.glass.tokens.token_box import TokenBox
 from terrarium.app.kit.basics import button, column, group, label, row, scrolling, set_enabled
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.mask_colours import MASKS, MaskColours
 from terrarium.app.task_pages.mask_list import MaskList
-from terrarium.app.task_pages.mask_questions import FilledMasks, TextFit, find_candidates, measure_fit
 from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
 from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from terrarium.models.inference.fill_mask import TokenFit
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inference.fill_mask import MaskCandidate, TokenFit
 
 
 _PATIENCE_MS = 200
 _LINES = 6
 _HINT = "Write a text with a mask where a word is missing."
-
-
 _ABOUT = (
     "exp of the mean surprisal of each token when only it is masked; 1 means certain. It compares texts under one "
     "model, not models, and is not the perplexity of a model that writes."
 )
+N_BEST = 8
 
 
 class FillMask(ModePage):
@@ -52,7 +54,7 @@ class FillMask(ModePage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self._mask = ""
-        self.filled: FilledMasks | None = None
+        self.filled: _FilledMasks | None = None
         self._examiner = Examiner(session.worker, session.chat, self)
         self._measurer = Examiner(session.worker, session.chat, self)
         self.editor = named(TextBox(), "Text with masks")
@@ -182,10 +184,10 @@ class FillMask(ModePage):
         text = self.text
         if self.words or not self.isVisible():  # asked again when the page is shown
             return
-        self._examiner.ask(lambda model, tokenizer: find_candidates(model, tokenizer, text))
+        self._examiner.ask(lambda model, tokenizer: _find_candidates(model, tokenizer, text))
 
     @Slot(object)
-    def _show(self, filled: FilledMasks) -> None:
+    def _show(self, filled: _FilledMasks) -> None:
         if filled.text != self.text:
             return
         self.filled = filled
@@ -233,10 +235,10 @@ class FillMask(ModePage):
 
     def _on_measure(self) -> None:
         text = self.text
-        self._measurer.ask(lambda model, tokenizer: measure_fit(model, tokenizer, text))
+        self._measurer.ask(lambda model, tokenizer: _measure_fit(model, tokenizer, text))
 
     @Slot(object)
-    def _on_measured(self, fits: TextFit) -> None:
+    def _on_measured(self, fits: _TextFit) -> None:
         if fits.text == self.text:
             least = min(fits.fits, key=lambda fit: fit.log_probability, default=None)
             read = ReadText(
@@ -312,3 +314,67 @@ class FitsView(QWidget):
         self.box.show_text(text, with_prompt=True)
         for fit in fits:
             self.box.colour([(math.exp(fit.log_probability), fit.entropy, fit.rank)], fit.position)
+
+
+@dataclass(frozen=True, eq=False)
+class _FilledMasks:
+    """The candidates for each mask of a text."""
+
+    text: str
+    ids: tuple[int, ...]
+    words: tuple[str, ...]
+    candidates: tuple[tuple[MaskCandidate, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _TextFit:
+    """The fit of each token of a text when only it is masked, and the text's pseudo-perplexity."""
+
+    text: str
+    ids: tuple[int, ...]
+    words: tuple[str, ...]
+    fits: tuple[TokenFit, ...]
+    perplexity: float
+
+
+def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    from terrarium.models.inference.prompts import encode_for
+
+    ids = tuple(encode_for(model.config, tokenizer, text))
+    names = token_names(tokenizer, ids)
+    return ids, tuple(names[id] for id in ids)
+
+
+def _find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> _FilledMasks:
+    """Predict the candidates for each mask of a text.
+
+    Raises:
+        ValueError: as in `fill_mask`.
+    """
+    from terrarium.models.inference.fill_mask import fill_mask
+    from terrarium.models.tokenizers.special_tokens import mask_id
+
+    ids, words = _read(model, tokenizer, text)
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    found = fill_mask(model, tokenizer, ids, mask, N_BEST)
+    return _FilledMasks(text, ids, words, tuple(map(tuple, found)))
+
+
+def _measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, _TextFit]:
+    """Measure how likely each token of a text is when only it is masked.
+
+    Raises:
+        ValueError: as in `fill_mask`, and if the text has only special tokens.
+    """
+    from terrarium.models.inference.fill_mask import pseudo_perplexity, token_fits
+    from terrarium.models.tokenizers import special_ids
+    from terrarium.models.tokenizers.special_tokens import mask_id
+
+    ids, words = _read(model, tokenizer, text)
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    fits: Sequence[TokenFit] = yield from token_fits(model, ids, mask, skip=special_ids(tokenizer))
+    if not fits:
+        raise ValueError("There is nothing to measure: the text has only special tokens. Write some words.")
+    return _TextFit(text, ids, words, tuple(fits), pseudo_perplexity(fits))

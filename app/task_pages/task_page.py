@@ -13,7 +13,7 @@ from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.basics import column, scrolling
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import ChatModel

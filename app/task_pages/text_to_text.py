@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Slot
@@ -11,29 +12,32 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.partial_reply import most_surprising, special_ids
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.glass.surprise import most_surprising, special_ids
-from terrarium.app.glass.tokens.token_box import TokenBox
+from terrarium.app.glass.tokens.token_box import TokenBox, TokenStats
 from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling, set_enabled, stacked
 from terrarium.app.kit.forms.editors import FloatBox, IntBox
 from terrarium.app.kit.inputs import caption, named
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.text.text_box import TextBox
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.alignment import AlignmentCard
-from terrarium.app.task_pages.beam_question import BeamSearchResult, run_beam_search
-from terrarium.app.task_pages.hypotheses import HypothesisList
+from terrarium.app.task_pages.hypotheses import HypothesisList, ScoredText
 from terrarium.app.task_pages.mask_colours import MASKS, MaskColours
 from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
 from terrarium.app.task_pages.one_reply import OneReply
 from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Progress
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from terrarium.models.architecture.transformer import AnyModel
 
 
 _GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
@@ -58,7 +62,7 @@ class TextToText(ModePage):
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Returns the sampling settings of each text, including its seed."""
         self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
-        self.searched: BeamSearchResult | None = None
+        self.searched: _BeamSearchResult | None = None
         self._source_text = self._prefix = ""
         self.source = named(TextBox(), "Source text")
         self.setFocusProxy(self.source)
@@ -182,7 +186,7 @@ class TextToText(ModePage):
         else:
             n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
             self._examiner.ask(
-                lambda model, tokenizer: run_beam_search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
+                lambda model, tokenizer: _run_beam_search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
             )
         self._show_state()
 
@@ -233,7 +237,7 @@ class TextToText(ModePage):
         self._show_state()
 
     @Slot(object)
-    def _on_searched(self, searched: BeamSearchResult) -> None:
+    def _on_searched(self, searched: _BeamSearchResult) -> None:
         self.searched = searched
         self.hypotheses.show_texts(searched.found)
         self._targets.setCurrentIndex(1)
@@ -285,3 +289,63 @@ def _next_gap(tokenizer: Tokenizer, text: str) -> str:
     mask = mask_id(tokenizer)
     unused = next((gap for gap in spelled if gap not in text), "")
     return unused or (tokenizer.id_to_token(mask) or "" if mask is not None else "")
+
+
+@dataclass(frozen=True, eq=False)
+class _BeamSearchResult:
+    """The result of a beam search for a source text."""
+
+    source_ids: tuple[int, ...]
+    start_id: int
+    found: tuple[ScoredText, ...]
+    words: dict[int, str]
+
+
+def _run_beam_search(
+    model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
+) -> Generator[Progress, None, _BeamSearchResult]:
+    """Find the best target texts for a source text.
+
+    Raises:
+        ValueError: as in `beam_search`.
+    """
+    from terrarium.models.inference.beam import beam_events
+    from terrarium.models.inference.generate import decoder_start_id
+    from terrarium.models.inference.prompts import encode_for
+    from terrarium.models.tokenizers import decode
+    from terrarium.models.tokenizers.special_tokens import end_id
+
+    ids, start, end = (
+        encode_for(model.config, tokenizer, text),
+        decoder_start_id(model, tokenizer),
+        end_id(tokenizer, model.config),
+    )
+    hypotheses = yield from beam_events(
+        model,
+        ids,
+        n_beam=n_beam,
+        max_tokens=max_tokens,
+        start_id=start,
+        end_id=end,
+        length_penalty=length_penalty,
+    )
+    found = tuple(
+        ScoredText(
+            one.ids,
+            decode(tokenizer, [id for id in one.ids if id != end]).strip(),
+            one.score,
+            end in one.ids,
+            _given(model, ids, (start, *one.ids)),
+        )
+        for one in hypotheses
+    )
+    words = token_names(tokenizer, {*ids, start, *(id for one in found for id in one.ids)})
+    return _BeamSearchResult(tuple(ids), start, found, words)
+
+
+def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[TokenStats, ...]:
+    """Return probability, entropy and rank of the target's tokens; for a very long target, only of the last tokens."""
+    from terrarium.models.inspect.next_tokens import read_logits
+
+    given = read_logits(model, ids, source_ids=source_ids)
+    return tuple(zip(given.probabilities, given.entropies, given.ranks, strict=True))

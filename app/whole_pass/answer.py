@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from terrarium.models.architecture.transformer import AnyModel
     from terrarium.models.events import Event
-    from terrarium.models.inference.top_tokens import Floats
+    from terrarium.models.inference.sampling_steps import Floats
     from terrarium.models.inspect.whole_pass import PartPass, PassCache, WholePass
 
 

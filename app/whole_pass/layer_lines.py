@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.colours import readable_on
-from terrarium.app.kit.setting_names.site_words import PARTS
+from terrarium.app.kit.setting_names.value_words import PARTS
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.attention_pictures import format_share
 from terrarium.app.plots.figure import Figure

@@ -6,26 +6,30 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.focus import Focus, Head
 from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.sheet import Sheet
 from terrarium.app.glass.target_token import TargetToken
-from terrarium.app.kit.basics import button, set_enabled
+from terrarium.app.kit.basics import button, label, row, set_enabled
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.export_button import ExportButton, ExportSource
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.routes import Route, ShowPlace, ShowTokenizer
 from terrarium.app.session.session import Session
 from terrarium.app.whole_pass.answer import PassAnswer, read_answer
 from terrarium.app.whole_pass.pass_view import PassView, numbers_of
-from terrarium.app.whole_pass.wide_window import WideWindow
 from terrarium.app.whole_pass.wording import describe_pass, strongest_head
 
 if TYPE_CHECKING:
     from terrarium.models.inspect.whole_pass import PassCache
+
 
 ABOUT = About(
     title="Whole pass",
@@ -43,6 +47,8 @@ ABOUT = About(
         "tells more. Layers are not trained to be read early."
     ),
 )
+_SHARE = 0.96
+"""The maximum fraction of the main window's width and height."""
 
 
 class PassPanel(AnswerPanel):
@@ -52,7 +58,7 @@ class PassPanel(AnswerPanel):
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
         self.answer: PassAnswer | None = None
         self._cache: PassCache | None = None
-        self.wide: WideWindow | None = None
+        self.wide: _WideWindow | None = None
         """The window with the picture in full width; None until it is opened."""
         self.view = PassView(theme, focus)
         self.lines.addWidget(self.view)
@@ -69,7 +75,7 @@ class PassPanel(AnswerPanel):
     def open_wide(self) -> None:
         """Show the picture in a window of its own, which follows the token as this panel does."""
         if self.wide is None:
-            self.wide = WideWindow(self._session, self._theme, self.focus, self._heading, self._numbers, self)
+            self.wide = _WideWindow(self._session, self._theme, self.focus, self._heading, self._numbers, self)
             self.wide.view.door_opened.connect(self._go_on)
             self._show_detail()
         self._update_wide()
@@ -133,3 +139,50 @@ class PassPanel(AnswerPanel):
     def _numbers(self) -> Callable[[], Columns]:
         answer = self.answer
         return dict if answer is None else lambda: numbers_of(answer)
+
+
+class _WideWindow(Dialog):
+    """Follows the token in focus through its panel; closes when a panel is opened from it."""
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        focus: Focus,
+        heading: Callable[[], str],
+        numbers: ExportSource,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Whole pass")
+        set_term(self, "Next-token prediction")
+        self.sentence = label("", "sentence", wrap=True, selectable=True)
+        self.view = PassView(theme, focus, is_wide=True)
+        before = button("Token before", theme, lambda: focus.walk(-1), icon="caret-left", role="quiet")
+        after = button("Token after", theme, lambda: focus.walk(1), icon="caret-right", role="quiet")
+        export = ExportButton(session.notices, theme, Sheet(theme, heading, self.view, parent=self), numbers)
+        export.name = "Whole pass"
+        close = button("Close", theme, self.close)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.sentence)
+        lines.addWidget(self.view, 1)
+        lines.addLayout(row(before, after, None, export, close))
+        self.view.door_opened.connect(self.close)
+
+    def open_beside(self, window: QWidget) -> None:
+        """Show it over a window, nearly as large, but no taller than its contents."""
+        width, most = round(_SHARE * window.width()), round(_SHARE * window.height())
+        self.resize(width, most)
+        self.show()
+        around = most - self.view.height()
+        self.resize(width, min(most, max(around + self.view.needed_height(), most // 2)))
+        self.view.layers.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_answer(self, answer: PassAnswer | None, message: str) -> None:
+        """Show another pass, or a message instead."""
+        self.sentence.setText(message if answer is None else describe_pass(answer))
+        self.view.setVisible(answer is not None)
+        if answer is not None:
+            self.view.show_answer(answer)

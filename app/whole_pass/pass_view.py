@@ -21,7 +21,7 @@ from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
 from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
 from terrarium.app.kit.help_mark import HelpMark, set_term
 from terrarium.app.kit.layout.flow_layout import FlowLayout
-from terrarium.app.kit.setting_names.site_words import PARTS, part_of_layer
+from terrarium.app.kit.setting_names.value_words import PARTS, part_of_layer
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.whole_pass.answer import PassAnswer
 from terrarium.app.whole_pass.layer_lines import CATEGORIES, LayerLines

@@ -8,7 +8,7 @@ import numpy as np
 
 from terrarium.app.glass.names import format_rough, quoted, spoken
 from terrarium.app.glass.token_sentence import named_settings
-from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.app.kit.setting_names.value_words import part_of_layer
 from terrarium.app.whole_pass.answer import PassAnswer
 from terrarium.models.number_words import capitalized, format_count, format_percent
 from terrarium.models.settings.model_config import ModelConfig

@@ -11,18 +11,19 @@ niceness 10, at 25 % at 4, and at 50 %, which is its fair share, at 0.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import NamedTuple
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from terrarium.app.worker.failures import describe
-from terrarium.app.worker.imports import import_plainly
 from terrarium.app.worker.job import INTERACTIVE, Job
 from terrarium.app.worker.mailbox import Mailbox
 from terrarium.models.events import Event
@@ -263,3 +264,14 @@ class _RunningJob:
         close = getattr(self.events, "close", None)
         if close is not None:
             close()
+
+
+def import_plainly() -> None:
+    """From now on, PySide does not look through the source of each module that is imported, whether it uses PySide.
+
+    It does so for `from __feature__ import …`, which nothing here uses, and keeps all that it has read. With torch,
+    that is half a second and 40 MB.
+    """
+    import_module("PySide6.QtCore")  # which brings it along
+    with contextlib.suppress(ImportError):  # a PySide that does so no more
+        vars(import_module("shibokensupport.feature"))["feature_imported"] = lambda module: None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.alignment.best_of import BestOfPoint, best_of_curve
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.files.jsonl import finite
 from terrarium.models.metrics.intervals import difference_error, wilson

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from terrarium.models.tokenizers.many_texts import Ids, ManyTextsEncoder
 
+
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
 
@@ -219,3 +220,24 @@ def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Itera
             before += text
     if before:
         yield Segment(before, False, False, message)
+
+
+class ReplyStripper:
+    """Strips the white space around a reply while it is written."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self._held = ""
+
+    def add(self, text: str) -> str:
+        """What can be shown after more text: white space is held back until something follows it."""
+        text = self._held + text
+        self._held = ""
+        if not self._has_begun:
+            text = text.lstrip()
+        shown = text.rstrip()
+        if shown:
+            self._has_begun = True
+        if self._has_begun:
+            self._held = text[len(shown) :]
+        return shown

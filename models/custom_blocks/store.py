@@ -1,7 +1,8 @@
-"""The texts of custom blocks in the library, and which of them may run on this computer. No torch.
+"""The texts of custom blocks in the library and of extensions, and which may run on this computer. No torch.
 
 `blocks/NAME.py` is a text that can be changed; `blocks/texts/SHA256.py` keeps each text that a design has used. Consent
 is kept outside of the library, in a folder of its own for this user of this computer, so that no file carries it here.
+The blocks that extensions bring are read, not run; each needs the user's consent, as every text.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from filelock import FileLock
 from platformdirs import user_config_dir
 
 from terrarium.models.custom_blocks.manifest import MAX_BYTES, CustomBlock, decode_source, read_block, sha256_of
+from terrarium.models.extensions.registry import Found, installed, left_out, name_problem
 from terrarium.models.files.atomic import atomic_write_text, file_stamp, private_folder, read_json
-from terrarium.models.library.library import safe_name
-from terrarium.models.library.location import find_location
+from terrarium.models.library.library import find_location, safe_name
 from terrarium.models.settings.block_references import (
     BLOCK_SLOTS,
     NAME,
@@ -38,10 +39,8 @@ from terrarium.models.settings.slots import Problem
 TRUST_VARIABLE = "TERRARIUM_TRUST_BLOCKS"
 """The environment variable with the hashes of further texts that may run, separated by commas: what `--trust-block`
 sets for a command and for the processes that it starts."""
-
 _MAX_CONSENT_BYTES = 1 << 20
 """The size limit of the file of consent, which has about 150 bytes for each text."""
-
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -314,3 +313,30 @@ def check_positions(block: CustomBlock, design: HasPosition) -> None:
             f"The block “{block.title}” does not take positions, so {scheme.title} has no effect on it: use position "
             '"learned", "sinusoidal" or "none".'
         )
+
+
+def find_installed_blocks() -> Found[CustomBlock]:
+    """Read the texts of all blocks of the installed extensions, by the names of the blocks."""
+    entries, packages, problems = dict[str, CustomBlock](), dict[str, str](), []
+    for extension in installed():
+        package = extension.package
+        for file in extension.declaration.blocks if extension.declaration else ():
+            try:
+                block = _read(extension.folder, file)
+                if wrong := name_problem(block.name, (), packages):
+                    raise ValueError(wrong)
+            except ValueError as error:
+                problems.append((package, left_out(f"The block in {file}", package, str(error))))
+            else:
+                entries[block.name], packages[block.name] = block, package
+    return Found(kind="blocks", entries=entries, packages=packages, problems=tuple(problems))
+
+
+def _read(folder: Path, file: Any) -> CustomBlock:
+    """Return the block in a file of a folder. Raises ValueError, the end of “…, because ”."""
+    if not isinstance(file, str) or not (path := (folder / file).resolve()).is_relative_to(folder.resolve()):
+        raise ValueError("its path does not lead to a file of the package")
+    found = inspect_file(path)
+    if found.block is None:
+        raise ValueError(f"it is not a proper block (“{found.problem}”)")
+    return found.block

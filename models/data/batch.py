@@ -28,9 +28,9 @@ class Batch:
     segments: Tensor | None = None
     """(B, T) long: the segment id of each input, for an encoder that distinguishes two texts."""
     task: str = ""
-    """The task of the targets (models.tasks.losses): "classification", targets (B) long; "multi-label", (B, L) float32,
-    1 for each label; "regression", (B) float32; weights (B). "span": (B, 2) long, the positions of the first and last
-    token of the answer, and as many weights. "" if each target is the token or tag at its position."""
+    """The task of the targets (models.tasks.forward): "classification", targets (B) long; "multi-label", (B, L)
+    float32, 1 for each label; "regression", (B) float32; weights (B). "span": (B, 2) long, the positions of the first
+    and last token of the answer, and as many weights. "" if each target is the token or tag at its position."""
     n_tokens: int | None = None
     """Number of source and input tokens without padding; None if not counted."""
 

@@ -19,9 +19,8 @@ from terrarium.models.data.epoch_permutations import (
     FeistelPermutations,
 )
 from terrarium.models.data.examples import Integers, pack_examples
-from terrarium.models.data.plain_objectives import Objective
+from terrarium.models.data.plain_objectives import Objective, SourceToTarget
 from terrarium.models.data.replay_rows import ReplayRows
-from terrarium.models.data.source_to_target import SourceToTarget
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.run_spec import TrainConfig
 

@@ -1,4 +1,4 @@
-"""Texts for training or measuring tokenizers: corpora, generated sources, files, or a given text."""
+"""The corpus of each data source of a run, and texts for training or measuring tokenizers. No torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from terrarium.models.corpora.corpus import SPLITS, Corpus, open_corpus
-from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.corpora.corpus import SPLITS, Corpus, find_dataset, open_corpus
+from terrarium.models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus_events
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import DataSpec
-from terrarium.models.tiny_world.parallel import N_STORIES, stories
+from terrarium.models.tiny_world.corpus import build_tiny_world_corpus
+from terrarium.models.tiny_world.pronouns import build_pronoun_corpus
+from terrarium.models.tiny_world.refusals import build_rule_corpus, parse_rule_name
+from terrarium.models.tiny_world.reply_format import build_format_corpus, parse_format_name
+from terrarium.models.tiny_world.stories import N_STORIES, stories
+from terrarium.models.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
+from terrarium.models.tiny_world.wishes import build_wish_corpus, parse_wish_name
 from terrarium.models.tokenizers.making.texts import example_texts, read_texts
 
 _SAMPLE_CHARACTERS = 1 << 20
 """Characters of examples that are read to estimate how much of a file is text."""
+
+
+def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:
+    """Return the corpus that `data` describes, building it if the library lacks it."""
+    yield Phase(name="Preparing the text")
+    if data.source == "tiny-world":
+        return (yield from build_tiny_world_corpus(library, data.seed))
+    if data.source == "stdlib":
+        return build_stdlib_corpus(library)
+    if data.source == "pronouns":
+        return build_pronoun_corpus(library)
+    if data.source == "dataset" and (world_task := parse_dataset_name(data.dataset)):
+        return (yield from build_task_corpus(library, *world_task))
+    if data.source == "dataset" and (wish := parse_wish_name(data.dataset)):
+        return (yield from build_wish_corpus(library, *wish))
+    if data.source == "dataset" and (rule := parse_rule_name(data.dataset)):
+        return (yield from build_rule_corpus(library, *rule))
+    if data.source == "dataset" and (form := parse_format_name(data.dataset)):
+        return (yield from build_format_corpus(library, *form))
+    if data.source == "dataset":
+        return find_dataset(library, data.dataset)
+    return (yield from build_text_corpus_events(library, data.files, data.val_fraction, data.max_bytes))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from terrarium.models.corpora.corpus import Corpus, open_run_corpus
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_corrections import corrections_name, read_corrections
+from terrarium.models.library.run_notes import corrections_name, read_corrections
 from terrarium.models.number_words import format_count
 from terrarium.models.preferences.dataset import VAL_SHARE, preference_corpus
 from terrarium.models.runs.run_folder import RunFolder

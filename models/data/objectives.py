@@ -18,12 +18,12 @@ from terrarium.models.data.plain_objectives import (
     MaskedTokens,
     NextToken,
     Objective,
+    SourceToTarget,
     SpanCorruption,
     longest_ordinary,
     place_spans,
     seq2seq_batch,
 )
-from terrarium.models.data.source_to_target import SourceToTarget
 from terrarium.models.settings.model_config import ModelConfig, objective_of
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.tokenizers import special_ids

@@ -1,4 +1,4 @@
-"""Training objectives on plain text: next token, masked tokens (BERT), span corruption (T5). Denoising (BART) is in
+"""Training objectives: next token, masked tokens (BERT), span corruption (T5), source to target. Denoising (BART) is in
 denoising.py.
 
 An objective turns rows of text into batches; its randomness depends only on the given seed.
@@ -24,10 +24,8 @@ from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, 
 
 NOISE_DENSITY = 0.15
 """Fraction of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
-
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
 """Fractions of the hidden tokens that become the mask token and a random token; the rest stays unchanged (BERT)."""
-
 MEAN_SPAN_LENGTH = 3
 """Mean length of hidden spans, in tokens (T5)."""
 
@@ -227,3 +225,29 @@ def _stack(lists: Sequence[Sequence[float]], fill_value: float) -> tuple[Tensor,
     lengths = torch.tensor([len(numbers) for numbers in lists])
     rows = [[*numbers, *[fill_value] * (longest - len(numbers))] for numbers in lists]
     return torch.tensor(rows), torch.arange(longest) < lengths[:, None]
+
+
+class SourceToTarget:
+    """Rows of a source, whose tokens have weight 0, and its target, both with an end token (`fit_pair`)."""
+
+    overlap = 0
+    predicts_text = False
+    ends_texts = False
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        self.width = 2 * config.context_length
+        end = end_id(tokenizer, config)
+        if end is None:
+            raise ValueError("This tokenizer has no end token: start a new run with it.")
+        self._end, self._start = end, start_id(config, tokenizer)
+        self._pad = pad_id(tokenizer) or 0
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        sources, targets, weights = list[list[int]](), list[list[int]](), list[list[float]]()
+        lengths: Sequence[int] = rows.real.sum(1).tolist()
+        for row, of_row, length in zip(rows.ids.tolist(), rows.weights.tolist(), lengths, strict=True):
+            begin = next(i for i in range(length) if of_row[i] > 0)
+            sources.append(row[:begin])
+            targets.append(row[begin:length])
+            weights.append(of_row[begin:length])
+        return seq2seq_batch(sources, targets, weights, start=self._start, pad=self._pad)

@@ -11,7 +11,7 @@ from terrarium.models.evaluation.record import OverRefusal, Trigger
 from terrarium.models.events import KnownFigure
 from terrarium.models.metrics.intervals import difference_error
 from terrarium.models.number_words import capitalized, format_percent
-from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import kind_title
 from terrarium.models.tiny_world.refusals import REFUSALS, parse_rule_name
 from terrarium.models.tiny_world.wishes import WISHES, parse_wish_name
 

@@ -14,7 +14,7 @@ from terrarium.models.corpora.corpus import Corpus, Example, open_corpus
 from terrarium.models.data.examples import EncodedExample, ExampleForm, encode_examples
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.tokenizers import encode_text
 from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 

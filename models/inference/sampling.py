@@ -15,13 +15,14 @@ from torch import Tensor
 from terrarium.models.events import Speculated
 from terrarium.models.inference.sampling_steps import (
     DIVERGED,
+    Floats,
     SamplingState,
     drawn_token,
     entropy,
     rank,
     sampling_steps,
+    top_ids,
 )
-from terrarium.models.inference.top_tokens import Floats, top_ids
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 __all__ = [

@@ -26,7 +26,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.models.inference.top_tokens import Floats, largest, sorted_desc
 from terrarium.models.settings.sampling_config import ADDED_STEPS, TRUNCATIONS, SamplingConfig
 from terrarium.models.settings.slots import check_complete
 
@@ -34,6 +33,7 @@ DIVERGED = "The model's output is not a number, so its training diverged: choose
 _MIN_TEMPERATURE = 1e-30
 """A lower temperature counts as 0: the quotient may overflow float32, and the largest logit wins anyway."""
 _TINY = 1e-37  # float32's logarithm is exact down to here; what is less likely adds nothing to an entropy
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +204,7 @@ def is_on(config: SamplingConfig, cut: str) -> bool:
 
 def drawn_token(probabilities: Floats, draw: float) -> int:
     """Return the token at `draw` in [0, 1) of the cumulative distribution of probabilities (V,), largest first."""
-    ordered = sorted_desc(probabilities)
+    ordered = _sorted_desc(probabilities)
     cumulative = np.cumsum(ordered, dtype=np.float64)
     position = min(
         int(np.searchsorted(cumulative, draw * cumulative[-1], side="right")), int(np.count_nonzero(ordered)) - 1
@@ -277,7 +277,7 @@ def _typical(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_
 
 
 def _top_p(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
-    ordered = sorted_desc(given.probabilities)
+    ordered = _sorted_desc(given.probabilities)
     cumulative = np.cumsum(ordered, dtype=np.float64)
     n = int((cumulative - ordered < config.top_p * cumulative[-1]).sum())
     return largest(given.probabilities, max(n, 1), ordered)
@@ -323,6 +323,8 @@ _TRUNCATIONS: dict[str, Callable[[TruncationInput, SamplingConfig], NDArray[np.b
     **{name: partial(_of_extension, name) for name in ADDED_STEPS.entries},
 }
 """In order of application: each returns the mask (V,) of the tokens to keep."""
+
+
 check_complete(_TRUNCATIONS, TRUNCATIONS, "code of truncations")
 
 
@@ -347,3 +349,28 @@ def _surprisal(steps: SamplingSteps, id: int) -> float:
     """Return −log2 of the probability with which token `id` was drawn, in bits; for a removed token, which the user
     chose, of its probability before truncation."""
     return -math.log2(float(steps.final[id]) or max(float(steps.tempered[id]), _TINY))
+
+
+def _sorted_desc(values: Floats) -> Floats:
+    """Return the values (V,) in descending order."""
+    return np.sort(values)[::-1]
+
+
+def largest(values: Floats, n: int, ordered: Floats | None = None) -> NDArray[np.bool_]:
+    """Return a mask (V,) of the n largest values (V,); `ordered`: the values in descending order, if known.
+
+    Among equal values, the one with the lower id comes first, so the order is the same on every machine. Values are
+    sorted without their ids, which is several times as fast as argsort.
+    """
+    if n >= len(values):
+        return np.ones(len(values), bool)
+    last = (_sorted_desc(values) if ordered is None else ordered)[n - 1]
+    mask: NDArray[np.bool_] = values > last
+    mask[np.flatnonzero(values == last)[: n - int(mask.sum())]] = True
+    return mask
+
+
+def top_ids(values: Floats, n: int) -> NDArray[np.int64]:
+    """Return the ids of the n largest values (V,), in descending order: (min(n, V),)."""
+    ids = np.flatnonzero(largest(values, n))
+    return ids[np.argsort(-values[ids], kind="stable")]

@@ -35,6 +35,7 @@ from terrarium.models.inference.fast_matmul import FEW
 from terrarium.models.inference.prefill import PrefixCache
 from terrarium.models.inference.sampling import Drawn, SampledToken, SamplingConfig, as_floats
 from terrarium.models.inference.sampling_steps import (
+    Floats,
     SamplingState,
     SamplingSteps,
     drawn_token,
@@ -43,7 +44,6 @@ from terrarium.models.inference.sampling_steps import (
     rank,
     sampling_steps,
 )
-from terrarium.models.inference.top_tokens import Floats
 from terrarium.models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The number formats of a model's matrices, and measurements of each, as plain data. No torch import."""
+"""The number formats of a model's matrices in memory and in GGUF files, and measurements, as plain data. No torch."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ class WeightsMeasured(Event):
     rows: tuple[WeightsFigures, ...]
     text: str
     n_predicted: int
+
+
+GGUF_FORMATS = {
+    "F32": "32 bits per weight: as trained",
+    "F16": "16 bits: next to no loss",
+    "BF16": "16 bits, for newer processors: hardly any loss",
+    "Q8_0": "8.5 bits: hardly any loss",
+    "Q4_0": "4.5 bits: small models feel the loss",
+}
+"""Name -> bits per weight (Q8_0 and Q4_0: including its share of a scale per 32 weights) and loss of quality."""
+USUAL_GGUF_FORMAT = "Q8_0"

@@ -19,8 +19,7 @@ from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder
 from terrarium.models.design.tree import design_tree, sites
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.sampling import as_floats, draw_number
-from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps, state_at
-from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.inference.sampling_steps import Floats, drawn_token, sampling_steps, state_at
 from terrarium.models.inspect.read_text import (
     NEXT_TOKEN,
     Text,

@@ -18,7 +18,7 @@ from torch import Tensor
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.inference.continuation import evaluating
-from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.inference.sampling_steps import Floats
 from terrarium.models.inspect.read_text import answer_logits, answering_stack, block_sites
 
 _MAX_BATCH_LOGITS = 2**23  # 32 MB

@@ -19,9 +19,8 @@ from terrarium.models.events import Progress, result_of
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.prefill import chunk_size
 from terrarium.models.inference.sampling import as_floats
-from terrarium.models.inference.sampling_steps import entropy, rank, softmax
+from terrarium.models.inference.sampling_steps import Floats, entropy, rank, softmax
 from terrarium.models.inference.threads import ThreadTuner
-from terrarium.models.inference.top_tokens import Floats
 from terrarium.models.inspect.read_text import Text, answer_logits, answer_position, check_readable, read
 
 MAX_LOGIT_BYTES = 2**27

@@ -23,8 +23,8 @@ from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder
 from terrarium.models.events import Progress, result_of
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.prefill import chunk_size
+from terrarium.models.inference.sampling_steps import Floats
 from terrarium.models.inference.threads import ThreadTuner
-from terrarium.models.inference.top_tokens import Floats
 from terrarium.models.inspect.logit_attribution import contributions, head_outputs
 from terrarium.models.inspect.logit_lens import layer_logits
 from terrarium.models.inspect.read_text import (

@@ -6,7 +6,7 @@ import dataclasses
 
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from terrarium.models.tiny_world.pronoun_corpus import SOURCE
+from terrarium.models.tiny_world.pronouns import SOURCE
 
 VOCAB_SIZE = 87
 """Vocabulary size of a word tokenizer trained on the sentences, special tokens included."""

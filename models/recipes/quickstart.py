@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from terrarium.models.architecture.transformer import Decoder
 from terrarium.models.corpora.shown_texts import read_shown_texts
 from terrarium.models.data.batches import Batches
-from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.data.corpus_texts import prepare_corpus
 from terrarium.models.device import choose_device, pick_precision
 from terrarium.models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from terrarium.models.evaluation.record import write_comparison, write_evaluation

@@ -57,7 +57,7 @@ def are_switched_off() -> bool:
 def list_extensions(blocks: Found[Any]) -> list[ExtensionInfo]:
     """Return the installed extensions by the names of their packages; those of one package are one.
 
-    blocks: those that they bring (models.custom_blocks.installed).
+    blocks: those that they bring (models.custom_blocks.store).
     """
     tables = (*_TABLES, blocks)
     packages = dict.fromkeys(extension.package for extension in installed())

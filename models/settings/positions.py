@@ -75,7 +75,7 @@ class PositionScheme:
 
     title: its name on screen. help: its description in the help of the setting. applied_to: "embeddings" (added to
     them), "queries" (queries and keys are rotated), "scores" (a bias of attention scores), or "" for nothing. words: in
-    the diagram; None if they depend on more than templates can say (app.builder.diagram.position_parts).
+    the diagram; None if they depend on more than templates can say (app.builder.diagram.describe_sublayers).
     """
 
     title: str

@@ -30,8 +30,7 @@ from terrarium.models.metrics.calibration import (
     mean_by_text,
     reliability,
 )
-from terrarium.models.tasks.forward import batch_states, task_logits
-from terrarium.models.tasks.losses import span_logits
+from terrarium.models.tasks.forward import batch_states, span_logits, task_logits
 
 MAX_PREDICTIONS = 20_000
 TOP = 10

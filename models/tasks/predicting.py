@@ -19,8 +19,7 @@ from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.sampling import check_finite
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.tasks.encoding import TaskEncoder
-from terrarium.models.tasks.forward import task_logits
-from terrarium.models.tasks.losses import span_logits
+from terrarium.models.tasks.forward import span_logits, task_logits
 from terrarium.models.tasks.row_reader import Item
 from terrarium.models.tasks.rows import LABEL_TASKS, Row
 from terrarium.models.tasks.writing import Writing, write_texts

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from terrarium.models.files.atomic import atomic_write_bytes, atomic_write_json
-from terrarium.models.metrics.answers import score_answers
 from terrarium.models.metrics.classification import score_classification, score_multi_label
 from terrarium.models.metrics.intervals import RESAMPLES, mean
 from terrarium.models.metrics.metrics_table import ADDED_METRICS, METRICS, added_metrics
 from terrarium.models.metrics.regression import score_regression
 from terrarium.models.metrics.report import Report, Score, bootstrapped
 from terrarium.models.metrics.tagging import score_tagging
-from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
+from terrarium.models.metrics.texts import TEXT_METRICS, score_answers, score_texts
 from terrarium.models.settings.slots import check_complete
 from terrarium.models.settings.tasks import JUDGED_BY, TASKS
 from terrarium.models.tasks.predicting import Prediction

@@ -13,6 +13,8 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from terrarium.models.library.library import Library
 from terrarium.models.tiny_world.lexicon import ANIMALS
 
 IT = "it"
@@ -20,6 +22,9 @@ BEINGS = ("animal", *ANIMALS)
 HELD_OUT_ONE_IN = 4
 """Of the adjectives that fit a noun, and of the nouns that an adjective fits, one in so many is held out. Not by a
 hash, so that both splits are balanced like the whole: any two nouns have equally many adjectives in either split."""
+SOURCE = "pronouns"
+EDITION = 1
+"""Increased whenever the sentences change, so that older corpora are not mistaken for them."""
 
 
 @dataclass(frozen=True)
@@ -144,3 +149,21 @@ def _sentences(
         ]
 
     return of(i, being, thing, scenario.of_beings), of(j, thing, being, scenario.of_things)
+
+
+def build_pronoun_corpus(library: Library) -> Corpus:
+    """Return all sentences with the meaning of "it", {"text", "gold", "other"}, as a corpus; built if missing."""
+    label = f"Pronoun pairs, edition {EDITION}"
+    for corpus in list_corpora(library):
+        if corpus.source == SOURCE and corpus.label == label:
+            return corpus
+    return build_examples_corpus(library, _examples(held_out=False), _examples(held_out=True), label, None, SOURCE)
+
+
+def _examples(*, held_out: bool) -> list[Example]:
+    found = [
+        {"text": sentence.text, "gold": sentence.gold, "other": sentence.other}
+        for sentence in sentences(held_out=held_out)
+    ]
+    random.Random("pronouns").shuffle(found)
+    return found

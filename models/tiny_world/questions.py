@@ -21,6 +21,27 @@ from terrarium.models.tiny_world.world import Fact, World
 
 HEADLINE_KINDS = ("knowledge", "requests", "reading", "state")
 KINDS = (*HEADLINE_KINDS, "sums", "translation")
+KIND_TITLES = {
+    "knowledge": "Facts",
+    "requests": "Stories",
+    "reading": "Reading",
+    "state": "What changed?",
+    "sums": "Sums",
+    "translation": "Translation",
+}
+KIND_MEANINGS = {
+    "knowledge": "in a wording it has not seen",
+    "requests": "about a person, a thing and a place",
+    "reading": "one fact among several just told",
+    "state": "how things are when a story ends",
+    "sums": "of two numbers below 100",
+    "translation": "from English to French",
+}
+
+
+def kind_title(kind: str) -> str:
+    """Return the display name of a kind; an unknown kind's own name, capitalised."""
+    return KIND_TITLES.get(kind, kind.capitalize())
 
 
 @dataclass(frozen=True)
@@ -142,7 +163,6 @@ _ASK: dict[type[WorldEvent], str] = {
     DoorIs: "What colour is the {place} door now?",
 }
 _ASK_NOW = {**_ASK, Is: "Where is {person} now?"}
-
 THEMES = (
     (EventWeights(move=8, take=0.5, give=0.5), 8),
     (EventWeights(move=2, take=3, give=6), 3),

@@ -16,8 +16,7 @@ from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.data.batch import Batch
 from terrarium.models.data.batches import Batches
 from terrarium.models.design.operations import SPARSE_BELOW
-from terrarium.models.tasks.forward import batch_states, task_logits
-from terrarium.models.tasks.losses import task_nll
+from terrarium.models.tasks.forward import batch_states, task_logits, task_nll
 from terrarium.models.tasks.pronouns.pointing import pointing_nll
 
 

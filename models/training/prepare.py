@@ -16,10 +16,10 @@ from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig, template_to_teach
 from terrarium.models.corpora.corpus import SPLITS, Corpus
 from terrarium.models.custom_blocks.store import check_blocks
+from terrarium.models.data.corpus_texts import prepare_corpus
 from terrarium.models.data.examples import ExampleForm
 from terrarium.models.data.objectives import check_trainable
 from terrarium.models.data.replay_rows import ReplayRows
-from terrarium.models.data.sources import prepare_corpus
 from terrarium.models.events import Event, Notice
 from terrarium.models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
 from terrarium.models.interop.parents import Parent, open_parent, write_kept, write_parent

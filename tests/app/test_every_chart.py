@@ -24,7 +24,7 @@ from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.metric_chart import MetricChart
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.run_views.curves.small_chart import SmallChart
-from terrarium.app.run_views.diagnosis.diagnosis_card import SymptomChart
+from terrarium.app.run_views.diagnosis.diagnosis_view import SymptomChart
 from terrarium.app.run_views.rewards.figure_chart import FigureChart, Series
 from terrarium.app.run_views.rewards.kl_chart import Dots, KlChart, Line
 from terrarium.app.run_views.scores.figures import ConfusionMap, ReliabilityPlot
@@ -35,7 +35,7 @@ from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBa
 from terrarium.app.tokenizer.compare.metrics import Metric
 from terrarium.app.tokenizer.making.growth_chart import GrowthChart
 from terrarium.models.events import AlignMetrics, VocabularyGrowth
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures
 from tests.app.charts import assert_abilities
 from tests.app.measured import measured
 from tests.app.run_views.curves.runs import history

@@ -26,7 +26,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.settings.tokenizer_options import TokenizerOptions
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.tokenizers import encode_text, train_tokenizer
 from tests.models.interop.adapters.support import IDS, make_case
 from tests.models.interop.publish.test_gguf_export import bert_wordpiece

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from terrarium.models.custom_blocks.store import TRUST_VARIABLE
-from terrarium.models.library.location import VARIABLE
+from terrarium.models.library.library import VARIABLE
 
 if TYPE_CHECKING:
     from terrarium.app.shell.main_window import MainWindow

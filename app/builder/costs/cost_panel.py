@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLabel, QLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLayout, QPushButton, QSizePolicy, QWidget
 
 from terrarium.app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
 from terrarium.app.builder.costs.dry_run import DryRunMeasured
 from terrarium.app.builder.costs.fit_box import FitBox, note_of
-from terrarium.app.builder.costs.proposal_list import ProposalList
-from terrarium.app.builder.costs.proposer import FitRequest, Proposer
 from terrarium.app.builder.costs.stacked_bar import StackedBar
 from terrarium.app.builder.work_size import DEFAULT_BATCH
 from terrarium.app.kit.basics import column, group, label, plain_tip, row, set_role, show_words
@@ -22,10 +22,15 @@ from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.device_memory import DeviceMemory, budget, check_fit
-from terrarium.models.design.fit import Proposal
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.design.fit import Proposal, proposals
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import OPTIMIZERS
+
+_MAX_SHOWN = 4
+_MIN_WIDTH = 200
+"""The minimum width in pixels. Independent of the sentences, so that the width of the panel stays constant."""
 
 
 class CostPanel(QWidget):
@@ -50,9 +55,9 @@ class CostPanel(QWidget):
         self._running, self._phase = False, ""
         self._obstacle = MEASURING if config.has_custom_blocks else ""
         self._costs: DesignCosts | None = None
-        self._offered: FitRequest | None = None
+        self._offered: _FitRequest | None = None
         self.fit = FitBox(theme)
-        self.proposals = ProposalList(theme)
+        self.proposals = _ProposalList(theme)
         self.total, self.active = NumberLabel(14), NumberLabel(14)
         self.flops, self.training_flops = NumberLabel(10), NumberLabel(10)
         self.memory_total, self.cache = NumberLabel(8), NumberLabel(8)
@@ -60,7 +65,7 @@ class CostPanel(QWidget):
         self.work = named(StackedBar(theme, _operations), "Work per token by component")
         self.memory = named(StackedBar(theme, format_size), "Memory in training, by purpose")
         self.obstacle = label("", "muted", wrap=True)
-        self._proposer = Proposer(self)
+        self._proposer = _Proposer(self)
         self._pause = QTimer(self, singleShot=True, interval=250)
         self._build()
         self.fit.start_requested.connect(self.dry_run_requested)
@@ -189,12 +194,12 @@ class CostPanel(QWidget):
             check_fit(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
         )
 
-    def _request(self) -> FitRequest:
+    def _request(self) -> _FitRequest:
         device_memory = self._device_memory
         assert device_memory is not None
         have = budget(device_memory)
         assert have is not None
-        return FitRequest(
+        return _FitRequest(
             config=dataclasses.replace(self._config, context_length=self._length),
             batch_size=self._batch,
             optimizer=OPTIMIZER,
@@ -204,7 +209,7 @@ class CostPanel(QWidget):
         )
 
     @Slot(object, object)
-    def _on_found(self, request: FitRequest, found: list[Proposal]) -> None:
+    def _on_found(self, request: _FitRequest, found: list[Proposal]) -> None:
         if self._is_too_large and request == self._request():
             self._offered = request
             self.proposals.set_proposals(found)
@@ -236,3 +241,117 @@ def _line(name: str, number: QLabel, tip: str) -> QWidget:
         widget.setToolTip(plain_tip(tip))
     line.setLayout(row(words, *help_marks(name, line), None, number))
     return line
+
+
+class _ProposalList(QWidget):
+    """“Make it fit”: a heading and a button for each proposed change; hidden while there is nothing to propose.
+
+    Signals:
+        chosen(proposal): the user clicked this proposal.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.buttons: list[_ProposalButton] = []
+        self._nothing = label("No single change makes it fit: choose a smaller design.", "muted", wrap=True)
+        self._lines = column(label("Make it fit", "subheading"), self._nothing)
+        self.setLayout(self._lines)
+        self.hide()
+
+    def set_proposals(self, proposals: Sequence[Proposal]) -> None:
+        """Offer the first few proposals, or state that no single change suffices."""
+        for old in self.buttons:
+            self._lines.removeWidget(old)
+            old.deleteLater()
+        self.buttons = [
+            _ProposalButton(proposal, lambda proposal=proposal: self.chosen.emit(proposal))  # type: ignore[misc]
+            for proposal in proposals[:_MAX_SHOWN]
+        ]
+        for new in self.buttons:
+            self._lines.addWidget(new)
+        self._nothing.setVisible(not self.buttons)
+        self.setEnabled(True)
+        self.show()
+
+
+class _ProposalButton(QPushButton):
+    """A button with several lines of text, which QPushButton does not support."""
+
+    def __init__(self, proposal: Proposal, on_click: Callable[[], object]) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        size = format_size(proposal.bytes)
+        self.setAccessibleName(f"{proposal.sentence} Takes {size}.")
+        self.setToolTip("Apply this change")
+        sentence, amount = label(proposal.sentence, wrap=True), label(f"→ {size}", "mono-small")
+        amount.setAlignment(Qt.AlignmentFlag.AlignRight)
+        for each in (sentence, amount):
+            each.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setLayout(column(sentence, amount, spacing=SPACE // 2, margin=(SPACE + 2, SPACE, SPACE + 2, SPACE)))
+        self.clicked.connect(lambda: on_click())
+
+    def sizeHint(self) -> QSize:
+        layout = self.layout()
+        assert layout is not None
+        return layout.totalSizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        layout = self.layout()
+        assert layout is not None
+        return QSize(_MIN_WIDTH, layout.totalMinimumSize().height())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FitRequest:
+    """A run that must fit into `budget_bytes`; the fields are arguments of models.design.fit.proposals."""
+
+    config: ModelConfig
+    batch_size: int
+    optimizer: str
+    budget_bytes: int
+    device: str = "cpu"
+    precision: str = "float32"
+
+    def proposals(self) -> list[Proposal]:
+        """Return the changes of the design or the batch size that make it fit, the least costly first.
+
+        Changes of other training settings are left out, since the builder does not show these settings.
+        """
+        found = proposals(
+            self.config,
+            self.batch_size,
+            self.optimizer,
+            self.budget_bytes,
+            device=self.device,
+            precision=self.precision,
+        )
+        return [proposal for proposal in found if proposal.model or "batch_size" in proposal.train]
+
+
+class _Proposer(QObject):
+    """Searches in the background, for about 0.1 s; answers only the latest request, older ones are dropped.
+
+    Signals:
+        found(request, proposals): the answer, a list of Proposal.
+    """
+
+    found = Signal(object, object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_done)
+
+    def ask(self, request: _FitRequest | None) -> None:
+        """Search for proposals; None cancels the search."""
+        if request is None:
+            self._task.cancel()
+        else:
+            self._task.ask(lambda: (request, request.proposals()))
+
+    @Slot(object)
+    def _on_done(self, result: tuple[_FitRequest, list[Proposal]]) -> None:
+        self.found.emit(*result)

@@ -10,18 +10,15 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QGraphicsScene, QWidget
 
-from terrarium.app.builder.diagram.card import HoverCard
+from terrarium.app.builder.diagram.cards import HoverCard, SlotCard
 from terrarium.app.builder.diagram.describe import describe
 from terrarium.app.builder.diagram.diagram_view import DiagramView
 from terrarium.app.builder.diagram.edits import STEPPED, step
-from terrarium.app.builder.diagram.fonts import Fonts
 from terrarium.app.builder.diagram.geometry import Picture
-from terrarium.app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
-from terrarium.app.builder.diagram.layout import layout_blocks
-from terrarium.app.builder.diagram.layout_area import layout_area
+from terrarium.app.builder.diagram.items import AreaItem, Fonts, Mark, NodeItem, StepItem, qrect
+from terrarium.app.builder.diagram.layout import layout_area, layout_blocks
 from terrarium.app.builder.diagram.lines import Backdrop, WireItem
 from terrarium.app.builder.diagram.part import Part
-from terrarium.app.builder.diagram.slot_card import SlotCard
 from terrarium.app.kit.basics import button, column, prefers_reduced_motion, row
 from terrarium.app.kit.chart_export import PNG_SCALE, write_drawing, write_image
 from terrarium.app.kit.inputs import named

@@ -6,11 +6,14 @@ import re
 from dataclasses import replace
 
 from terrarium.app.builder.diagram.custom_parts import KnownTree, known_tree
-from terrarium.app.builder.diagram.describe_attention import attention_parts
-from terrarium.app.builder.diagram.describe_feed_forward import feed_forward_parts
+from terrarium.app.builder.diagram.describe_sublayers import (
+    attention_parts,
+    feed_forward_parts,
+    norm_part,
+    norm_title,
+    position_part,
+)
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, stacks_of
-from terrarium.app.builder.diagram.position_parts import position_part
-from terrarium.app.builder.diagram.sublayer import norm_part, norm_title
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.block_references import BLOCK_SLOTS

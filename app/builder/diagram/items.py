@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from terrarium.app.builder.diagram.activations import CURVES
-from terrarium.app.builder.diagram.fonts import Fonts
 from terrarium.app.builder.diagram.geometry import Node, Rect, Step
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.builder.diagram.sketch import STEP
@@ -295,3 +294,28 @@ def paint_curve(painter: QPainter, activation: str, rect: QRectF, colors: Theme)
     painter.drawLine(QPointF(rect.left(), zero), QPointF(rect.right(), zero))
     painter.setPen(QPen(colors.color("accent"), 1.6))
     painter.drawPath(path)
+
+
+class Fonts:
+    """A font per kind of text; `measure` caches widths across redraws."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        base = 1 / theme.text_scale
+        self._fonts = {
+            "title": theme.font(base),
+            "detail": theme.mono_font(0.86 * base),
+            "caption": theme.mono_font(0.86 * base),
+            "badge": theme.font(1.2 * base, bold=True),
+        }
+        self._metrics = {name: QFontMetricsF(font) for name, font in self._fonts.items()}
+        self._known: dict[tuple[str, str], float] = {}
+
+    def font(self, name: str) -> QFont:
+        """Return the font for "title", "detail", "caption" or "badge"."""
+        return self._fonts[name]
+
+    def measure(self, text: str, name: str) -> float:
+        """Return the width of `text` in the font `name`, in pixels of the unscaled picture."""
+        if (text, name) not in self._known:
+            self._known[text, name] = self._metrics[name].horizontalAdvance(text)
+        return self._known[text, name]

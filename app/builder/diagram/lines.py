@@ -6,9 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPainterPathStroker, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from terrarium.app.builder.diagram.fonts import Fonts
 from terrarium.app.builder.diagram.geometry import Picture, Wire
-from terrarium.app.builder.diagram.items import Mark, qrect
+from terrarium.app.builder.diagram.items import Fonts, Mark, qrect
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.kit.theme import ThemeProvider
 

@@ -66,17 +66,8 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
             Axis(title="Added to the score", low=lowest, high=0.0),
             describe,
         ),
-        second=HeatPicture(
-            title=f"Head {head + 1}: remaining weight",
-            values=kept,
-            x=token_axis("Key", length),
-            y=token_axis_down("Query", length),
-            colours="sequential",
-            low=0.0,
-            high=1.0,
-            bar=((1.0, "all"), (0.5, "½"), (0.0, "none")),
-            describe=describe_cell,
-            square=True,
+        second=_pair_matrix(
+            f"Head {head + 1}: remaining weight", kept, length, ((1.0, "all"), (0.5, "½"), (0.0, "none")), describe_cell
         ),
         beside=True,
     )
@@ -123,17 +114,14 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
             Axis(title="Bucket", low=0, high=max(top, 1)),
             describe,
         ),
-        second=HeatPicture(
-            title="Bucket of each pair",
-            values=matrix,
-            x=token_axis("Key", length),
-            y=token_axis_down("Query", length),
+        second=_pair_matrix(
+            "Bucket of each pair",
+            matrix,
+            length,
+            ((0.0, "0"), (float(top), str(top))),
+            describe_cell,
             colours="quantity",
-            low=0.0,
             high=float(top),
-            bar=((0.0, "0"), (float(top), str(top))),
-            describe=describe_cell,
-            square=True,
         ),
         beside=True,
     )
@@ -188,18 +176,7 @@ def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
             Axis(title="Read by the network", low=0.0, high=1.0),
             describe,
         ),
-        second=HeatPicture(
-            title="Relative distance of each pair",
-            values=matrix,
-            x=token_axis("Key", length),
-            y=token_axis_down("Query", length),
-            colours="sequential",
-            low=0.0,
-            high=1.0,
-            bar=((1.0, "1"), (0.0, "0")),
-            describe=describe_cell,
-            square=True,
-        ),
+        second=_pair_matrix("Relative distance of each pair", matrix, length, ((1.0, "1"), (0.0, "0")), describe_cell),
         beside=True,
     )
 
@@ -263,19 +240,43 @@ def _learned_biases(
             Axis(title="Added to the score", low=-limit, high=limit),
             describe,
         ),
-        second=HeatPicture(
-            title=f"Head {head + 1} as a matrix",
-            values=matrix,
-            x=token_axis("Key", length),
-            y=token_axis_down("Query", length),
+        second=_pair_matrix(
+            f"Head {head + 1} as a matrix",
+            matrix,
+            length,
+            ((limit, format_number(limit)), (0.0, "0"), (-limit, format_number(-limit))),
+            describe_cell,
             colours="diverging",
             low=-limit,
             high=limit,
-            bar=((limit, format_number(limit)), (0.0, "0"), (-limit, format_number(-limit))),
-            describe=describe_cell,
-            square=True,
         ),
         beside=True,
+    )
+
+
+def _pair_matrix(
+    title: str,
+    values: Floats,
+    length: int,
+    bar: tuple[tuple[float, str], ...],
+    describe: Callable[[int, int], str],
+    *,
+    colours: str = "sequential",
+    low: float = 0.0,
+    high: float = 1.0,
+) -> HeatPicture:
+    """Return the picture of a value for each pair of a query (down) and a key (across); arguments as HeatPicture."""
+    return HeatPicture(
+        title=title,
+        values=values,
+        x=token_axis("Key", length),
+        y=token_axis_down("Query", length),
+        colours=colours,
+        low=low,
+        high=high,
+        bar=bar,
+        describe=describe,
+        square=True,
     )
 
 

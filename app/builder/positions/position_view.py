@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtCore import QObject, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from terrarium.app.builder.positions.scheme_pictures import SchemePictures
 from terrarium.app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
-from terrarium.app.builder.positions.trained_positions import TrainedPositions
 from terrarium.app.kit.basics import EmptyState, column, group, label, row, show_only
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.inputs import choice, named
@@ -18,13 +17,19 @@ from terrarium.app.plots.pictures import HeatPicture
 from terrarium.app.plots.plot_spec import PlotSpec
 from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event
 from terrarium.models.inspect.position_weights import (
     PositionRun,
     PositionRunsFound,
     PositionWeightsRead,
+    find_position_runs,
     has_same_tables,
+    read_position_weights,
     stacks,
 )
+from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
@@ -43,9 +48,9 @@ class PositionView(QWidget):
 
     def __init__(self, theme: ThemeProvider, session: Session | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._trained: TrainedPositions | None = None
+        self._trained: _TrainedPositions | None = None
         if session is not None:
-            self._trained = TrainedPositions(session.library, session.notices, self)
+            self._trained = _TrainedPositions(session.library, session.notices, self)
             self._trained.runs_found.connect(self._on_runs_found)
             self._trained.weights_read.connect(self._on_weights_read)
             session.runs.changed.connect(self._on_runs_changed)
@@ -267,3 +272,39 @@ class PositionView(QWidget):
             self.heat[beside].set_picture(heat)
         for line in lines:
             self.lines.show_spec(line)
+
+
+class _TrainedPositions(QObject):
+    """Finds runs with learned positions and reads their tensors; only the latest request of each kind is answered.
+
+    Signals:
+        runs_found(PositionRunsFound): the runs with learned positions of the requested kind.
+        weights_read(PositionWeightsRead): what a run has learned.
+    """
+
+    runs_found = Signal(object)
+    weights_read = Signal(object)
+
+    def __init__(self, library: Library, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library = library
+        self._search, self._reading = LatestTask(self), LatestTask(self)
+        for task in (self._search, self._reading):
+            task.events_received.connect(self._on_events)
+            task.failed.connect(notices.fail)
+
+    def find(self, config: ModelConfig) -> None:
+        """Find runs with the topology and position scheme of `config`, those with tensors of the same shapes first."""
+        self._search.drive(lambda: find_position_runs(self._library, config))
+
+    def read(self, run: PositionRun) -> None:
+        """Read the learned positions of `run`."""
+        self._reading.drive(lambda: read_position_weights(run))
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, PositionRunsFound):
+                self.runs_found.emit(event)
+            elif isinstance(event, PositionWeightsRead):
+                self.weights_read.emit(event)

@@ -8,9 +8,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.draft_use import DraftUse
-from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from terrarium.app.chat.archive.message_tree import (
+    CandidateReplies,
+    Chat,
+    DraftUse,
+    DrawnToken,
+    GenerationInfo,
+    Message,
+)
 from terrarium.models.alignment.best_of import ScoredReply
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.events import Speculated

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.draft_use import DraftUse
+from terrarium.models.alignment.best_of import ScoredReply
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.events import Speculated
+from terrarium.models.number_words import describe_speculation
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 _TITLE_LENGTH = 48
@@ -37,6 +37,67 @@ class DrawnToken(NamedTuple):
     rank: int | None = None
     draw: float | None = None
     speculated: Speculated | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateReplies:
+    """The candidate replies of best-of-n sampling, best first, as saved with the chosen reply.
+
+    judge, judge_id: the reward model that scored them: its run's name at that time, and the run's id. taken: the index
+    of the reply used as the message. draw_s, score_s: the total time of sampling and of scoring, in seconds.
+    """
+
+    judge: str
+    judge_id: str
+    replies: tuple[ScoredReply, ...]
+    taken: int = 0
+    draw_s: float = 0.0
+    score_s: float = 0.0
+
+    @property
+    def n_tokens(self) -> int:
+        """The total number of tokens of all replies."""
+        return sum(len(reply.ids) for reply in self.replies)
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores, from highest to lowest."""
+        return [reply.score for reply in self.replies]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftUse:
+    """How a draft model was used: statistics of a reply's own tokens, without its given prefix, as saved with it.
+
+    model, run_id: the draft model: its run's name at that time, and the run's id. n_tokens: the maximum number of
+    tokens drafted per pass. n_drafted, n_accepted, n_passes: as in `models.events.ReplyFinished`; for a stopped reply,
+    only the drafted tokens that were verified are counted. n_made: the number of the reply's own tokens.
+    """
+
+    model: str
+    run_id: str = ""
+    n_tokens: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
+    n_passes: int = 0
+    n_made: int = 0
+
+    @property
+    def words(self) -> str:
+        """A sentence such as “31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
+        return describe_speculation(self.n_drafted, self.n_accepted, self.n_made, self.n_passes)
+
+    def counting(self, tokens: Iterable[Speculated | None]) -> DraftUse:
+        """Return a copy with counts from the reply's own tokens: all but the last token of each pass were accepted."""
+        outcomes = [token.outcome for token in tokens if token is not None]
+        n_accepted = outcomes.count("accepted")
+        return dataclasses.replace(
+            self,
+            n_drafted=n_accepted + outcomes.count("replaced"),
+            n_accepted=n_accepted,
+            n_passes=len(outcomes) - n_accepted,
+            n_made=len(outcomes),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

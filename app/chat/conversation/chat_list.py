@@ -8,14 +8,14 @@ from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QMenu, QWidget
 
-from terrarium.app.chat.archive.index import ChatEntry
 from terrarium.app.chat.archive.message_tree import Chat
+from terrarium.app.chat.archive.store import ChatEntry
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.kit.basics import EmptyState, button, column, row, set_enabled, stacked
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.number_words import format_date

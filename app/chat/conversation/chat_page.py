@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QFrame, QStackedWidget, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.chat_view import ChatView, in_chat_column
@@ -14,10 +14,10 @@ from terrarium.app.chat.conversation.composer import Composer
 from terrarium.app.chat.conversation.context_bar import ContextBar
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.chat.conversation.next_prompt import NextPrompt
-from terrarium.app.chat.conversation.other_model import OtherModel
 from terrarium.app.chat.conversation.starters import new_starter, starter_kinds
 from terrarium.app.glass.tokens.legend import TokenLegend
 from terrarium.app.kit.basics import EmptyState, button, column, group, label, plain_tip, row, set_enabled
+from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.text.highlighter import prepare_colours
@@ -36,8 +36,6 @@ _LABELS = "labels"
 """The page for models without a language head, which are used on other pages."""
 _MARKDOWN = "markdown"
 _NO_MODEL, _LOADING = "Choose a model first", "The model is loading"
-
-
 _NAMES = {
     "knowledge": ("Fact", "A question about a fact of this model's world, in wording not used for it in training"),
     "requests": ("Story", "A story about a person, a thing and a place not combined in training"),
@@ -88,7 +86,7 @@ class ChatPage(QWidget):
         )
         self._glass = group(row(colour_by, self.legend, None))
         self._glass.hide()
-        self.other = OtherModel(session, theme, conversation)
+        self.other = _OtherModel(session, theme, conversation)
         self.other.open_requested.connect(self.model_requested)
         above = in_chat_column(self.other, self._glass)
         self._below = in_chat_column(self.starters, self.composer, self.context)
@@ -301,3 +299,57 @@ class ChatPages(QStackedWidget):
         """Set the name of the newest model; '' if there is none."""
         self.open.setText(f"Open {words}")
         self.open.setVisible(bool(words))
+
+
+class _OtherModel(QFrame):
+    """A banner shown while the open model is not the one that the chat last used, if that one still exists.
+
+    Signals:
+        open_requested(run_id): open that model.
+    """
+
+    open_requested = Signal(str)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, conversation: Conversation, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._conversation = session, conversation
+        self.setProperty("role", "banner")
+        self._known = ("", "")  # id and name of the run that was looked up last
+        self.words = ElidedLabel()
+        self.open = button("", theme, self._on_open, icon="chat-circle", tip="Its replies can be inspected then")
+        margin = (SPACE + SPACE // 2, SPACE // 2, SPACE // 2, SPACE // 2)
+        self.setLayout(row(self.words, self.open, grows=self.words, margin=margin))
+        session.chat.changed.connect(self.refresh)
+        session.chat.model_changed.connect(self.refresh)
+        session.runs.changed.connect(self._on_runs)
+        for signal in (conversation.chat_changed, conversation.path_changed):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        self._known = ("", "")
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show or hide the banner."""
+        chat, model = self._conversation.chat, self._session.chat.model
+        is_another = bool(chat.messages and chat.run_id) and (model is None or model.run_id != chat.run_id)
+        name = self._name_of(chat.run_id) if is_another and self._session.chat.state != "loading" else ""
+        self.setVisible(bool(name))
+        if name:
+            now = f"; “{model.name}” is open now" if model is not None else ""
+            self.words.setText(f"This chat was held with “{name}”{now}.")
+            self.open.setText(f"Open “{name}”")
+
+    def _name_of(self, run_id: str) -> str:
+        """Return the name of a run, "" if the run no longer exists."""
+        if self._known[0] != run_id:
+            self._known = run_id, self._session.runs.find(run_id).name if self._session.runs.has(run_id) else ""
+        return self._known[1]
+
+    def _on_open(self) -> None:
+        self.open_requested.emit(self._conversation.chat.run_id)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from terrarium.app.chat.archive.chat_library import ChatLibrary
-from terrarium.app.chat.archive.draft_use import DraftUse
-from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from terrarium.app.chat.archive.message_tree import Chat, DraftUse, DrawnToken, GenerationInfo, Message
 from terrarium.app.chat.conversation.reply_recorder import ReplyRecorder
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.second_models import BestOf, Drafting

@@ -6,8 +6,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.archive.message_tree import CandidateReplies, Message
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.chat.conversation.reply_captions import format_score, judge
 from terrarium.app.kit.basics import button, column, label, panes, row, separator, set_enabled, titled_card
@@ -18,8 +17,7 @@ from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.plot_spec import PlotSpec, main_curve
 from terrarium.app.plots.plot_view import PlotView
-from terrarium.models.alignment.best_of import ScoredReply
-from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.alignment.best_of import BestOfPoint, ScoredReply, best_of_curve
 from terrarium.models.number_words import format_count, format_duration, format_percent
 
 _SCORE = "The reward model's raw score: only differences between scores mean anything"

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QGraphicsOpacityEffect, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.bubble import Bubble
-from terrarium.app.chat.conversation.discreet import Discreet
 from terrarium.app.chat.conversation.message_actions import MessageActions
 from terrarium.app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
 from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role, show_words
@@ -68,7 +67,7 @@ class MessageView(QWidget):
             self._layout.setContentsMargins(0, 0, 0, SPACE)
             self.note.setContentsMargins(14, 0, 0, 0)
         self._layout.addWidget(self.gold)
-        self._details = Discreet(self.buttons, self.note)
+        self._details = _Discreet(self.buttons, self.note)
         buttons = self.buttons
         buttons.edit_requested.connect(self.edit)
         buttons.copy_requested.connect(self._copy)
@@ -317,3 +316,44 @@ class MessageEditor(QWidget):
             self.closed.emit()
             if text != self._before.strip():
                 self.saved.emit(text)
+
+
+class _Discreet:
+    """Shows some widgets while at least one of three conditions is true: always shown, hovered, or focused.
+
+    Otherwise they are not painted, and the mouse goes through them. They stay visible to Qt, so nothing moves, Tab
+    reaches them, and a screen reader reads them.
+    """
+
+    def __init__(self, *widgets: QWidget) -> None:
+        self._widgets = [(widget, QGraphicsOpacityEffect(widget)) for widget in widgets]
+        self._is_kept, self._is_hovered, self._is_focused = True, False, False
+        for widget, effect in self._widgets:
+            effect.setOpacity(0.0)
+            effect.setEnabled(False)
+            widget.setGraphicsEffect(effect)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the widgets are painted."""
+        return self._is_kept or self._is_hovered or self._is_focused
+
+    def set_kept(self, kept: bool) -> None:
+        """Set whether the widgets are always painted."""
+        self._is_kept = kept
+        self._update()
+
+    def set_hovered(self, hovered: bool) -> None:
+        """Set whether the pointer is near them."""
+        self._is_hovered = hovered
+        self._update()
+
+    def set_focused(self, focused: bool) -> None:
+        """Set whether the keyboard focus is near them."""
+        self._is_focused = focused
+        self._update()
+
+    def _update(self) -> None:
+        for widget, effect in self._widgets:
+            effect.setEnabled(not self.is_seen)
+            widget.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, not self.is_seen)

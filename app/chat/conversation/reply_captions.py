@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.message_tree import GenerationInfo, Message, shortened
+from terrarium.app.chat.archive.message_tree import CandidateReplies, GenerationInfo, Message, shortened
 from terrarium.models.number_words import format_count, format_duration, format_speed, with_minus
 from terrarium.models.tiny_world.judge import story_problem
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from terrarium.app.chat.archive.candidate_replies import CandidateReplies
-from terrarium.app.chat.archive.message_tree import DrawnToken, Message
+from terrarium.app.chat.archive.message_tree import CandidateReplies, DrawnToken, Message
 from terrarium.app.session.second_models import BestOf
 from terrarium.models.alignment.best_of import RepliesRanked
-from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.chat.own_template import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.inference.reply import ReplyStarted
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, Qt, Signal, Slot
 from PySide6.QtGui import (
     QHelpEvent,
     QInputMethodEvent,
@@ -13,26 +14,26 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QSyntaxHighlighter,
+    QTextBlock,
+    QTextBlockUserData,
     QTextCharFormat,
     QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFragment,
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from terrarium.app.chat.notebook.file import Segment
-from terrarium.app.chat.notebook.marks import (
-    NotebookColours,
-    fragments,
-    segments_of,
-    token_char_format,
-    token_from,
-    token_key,
-)
-from terrarium.app.glass.tokens.colours import token_facts
+from terrarium.app.chat.notebook.file import Segment, WrittenToken
+from terrarium.app.glass.tokens.colours import QUANTITIES, Shades, token_facts
 from terrarium.app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 200_000, 20_000
 """Typing in Qt becomes slow above these limits."""
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
+_FIRST = int(QTextFormat.Property.UserProperty.value)
+_ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX = range(_FIRST, _FIRST + 6)
 
 
 class NotebookEditor(QPlainTextEdit):
@@ -61,7 +62,7 @@ class NotebookEditor(QPlainTextEdit):
         self._hovered = -1
         self.outlined: QTextCursor | None = None
         self._outline = 1
-        self._colours = NotebookColours(self.document(), theme)
+        self._colours = _NotebookColours(self.document(), theme)
         self.setAccessibleName("Notebook")
         self.viewport().setMouseTracking(True)
 
@@ -77,7 +78,7 @@ class NotebookEditor(QPlainTextEdit):
         found: list[Segment] = []
         block = self.document().begin()
         while block.isValid():
-            found += segments_of(block)
+            found += _segments_of(block)
             if block.next().isValid():
                 found.append(Segment("\n"))
             block = block.next()
@@ -98,7 +99,7 @@ class NotebookEditor(QPlainTextEdit):
         for i, segment in enumerate(segments):
             cursor.insertText(
                 segment.text,
-                token_char_format(segment.token, -1, i) if segment.token is not None else QTextCharFormat(),
+                _token_char_format(segment.token, -1, i) if segment.token is not None else QTextCharFormat(),
             )
         cursor.endEditBlock()
         self.document().setUndoRedoEnabled(True)
@@ -119,7 +120,7 @@ class NotebookEditor(QPlainTextEdit):
             cursor.beginEditBlock()
         for i, segment in enumerate(segments, start=index):
             assert segment.token is not None
-            cursor.insertText(segment.text, token_char_format(segment.token, self.generation, i))
+            cursor.insertText(segment.text, _token_char_format(segment.token, self.generation, i))
         cursor.endEditBlock()
         if at_end:
             bar.setValue(bar.maximum())
@@ -149,9 +150,9 @@ class NotebookEditor(QPlainTextEdit):
     def _position_of(self, index: int) -> int | None:
         block = self.document().begin()
         while block.isValid():
-            for fragment in fragments(block):
+            for fragment in _fragments(block):
                 char_format = fragment.charFormat()
-                if token_key(char_format) == (self.generation, index):
+                if _token_key(char_format) == (self.generation, index):
                     return fragment.position()
             block = block.next()
         return None
@@ -185,7 +186,7 @@ class NotebookEditor(QPlainTextEdit):
             cursor.setPosition(position)
             while not cursor.atBlockEnd():
                 cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
-                if token_key(cursor.charFormat()) != (self.generation, index):
+                if _token_key(cursor.charFormat()) != (self.generation, index):
                     cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter, QTextCursor.MoveMode.KeepAnchor)
                     break
         self.viewport().update()
@@ -269,7 +270,7 @@ class NotebookEditor(QPlainTextEdit):
 
     def _index_of(self, char_format: QTextCharFormat | None) -> int:
         """Return the index of the token of the current generation stored in a format; −1 for none."""
-        generation, index = token_key(char_format) if char_format is not None else (-1, -1)
+        generation, index = _token_key(char_format) if char_format is not None else (-1, -1)
         return index if generation == self.generation else -1
 
     def _index_at(self, point: QPoint) -> int:
@@ -290,7 +291,7 @@ class NotebookEditor(QPlainTextEdit):
             self._hover(-1)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             char_format = self._format_at(event.pos())
-            token = token_from(char_format) if char_format is not None else None
+            token = _token_from(char_format) if char_format is not None else None
             if token is not None and token.rank:
                 words = token_facts(f"id {token.id}", token.probability, token.entropy, token.rank)
                 QToolTip.showText(event.globalPos(), words, self.viewport())
@@ -303,3 +304,85 @@ class NotebookEditor(QPlainTextEdit):
         if index != self._hovered:
             self._hovered = index
             self.hovered.emit(index)
+
+
+def _fragments(block: QTextBlock) -> Iterator[QTextFragment]:
+    """Yield the runs of a block that share one character format."""
+    for part in cast("Iterable[Any]", block):
+        yield part.fragment()
+
+
+def _token_char_format(token: WrittenToken, generation: int, index: int) -> QTextCharFormat:
+    """Return a character format that stores the token."""
+    char_format = QTextCharFormat()
+    values = (token.id, token.probability, token.entropy, token.rank, generation, index)
+    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX), values, strict=True):
+        char_format.setProperty(name, value)
+    return char_format
+
+
+def _token_from(char_format: QTextCharFormat) -> WrittenToken | None:
+    """Return the token stored in a format; None for the user's text."""
+    if not char_format.hasProperty(_ID):
+        return None
+    return WrittenToken(*(char_format.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
+
+
+def _segments_of(block: QTextBlock) -> Sequence[Segment]:
+    """Return the segments of a block, cached until the block changes."""
+    known = block.userData()
+    if not isinstance(known, _Known) or known.revision != block.revision():
+        segments = [Segment(part.text(), _token_from(part.charFormat())) for part in _fragments(block)]
+        known = _Known(block.revision(), segments)
+        block.setUserData(known)
+    return known.segments
+
+
+class _Known(QTextBlockUserData):
+    def __init__(self, revision: int, segments: Sequence[Segment]) -> None:
+        super().__init__()
+        self.revision, self.segments = revision, segments
+
+
+def _token_key(char_format: QTextCharFormat) -> tuple[int, int]:
+    """Return the (generation, index) of the token stored in a format; (−1, −1) for the user's text."""
+    if not char_format.hasProperty(_ID):
+        return -1, -1
+    return char_format.property(_GENERATION), char_format.property(_INDEX)
+
+
+class _NotebookColours(QSyntaxHighlighter):
+    """Background colours for text that a model wrote; not part of the text, so undo ignores them."""
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
+        super().__init__(document)
+        self._theme, self._quantity = theme, ""
+        self._shades: Shades | None = None
+        theme.theme_changed.connect(self._restyle)
+
+    def set_quantity(self, quantity: str) -> None:
+        self._quantity = quantity
+        self._restyle()
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._shades = Shades(self._theme, QUANTITIES[self._quantity]) if self._quantity else None
+        self.rehighlight()
+
+    def highlightBlock(self, text: str) -> None:
+        block = self.currentBlock()
+        for fragment in _fragments(block):
+            token = _token_from(fragment.charFormat())
+            if token is not None:
+                self.setFormat(fragment.position() - block.position(), fragment.length(), self._ground(token))
+
+    def _ground(self, token: WrittenToken) -> QTextCharFormat:
+        char_format = QTextCharFormat()
+        if self._shades is None or not token.rank:
+            char_format.setBackground(self._theme.theme.color("selection"))
+            return char_format
+        value = QUANTITIES[self._quantity].of(token.probability, token.entropy, token.rank)
+        ground, words = self._shades.of(value)
+        char_format.setBackground(ground)
+        char_format.setForeground(words)
+        return char_format

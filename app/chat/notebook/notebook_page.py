@@ -11,8 +11,7 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QWidget
 
 from terrarium.app.chat.notebook.editor import NotebookEditor
-from terrarium.app.chat.notebook.file import Segment, WrittenToken
-from terrarium.app.chat.notebook.keeper import NotebookKeeper
+from terrarium.app.chat.notebook.file import NotebookKeeper, Segment, WrittenToken
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.partial_reply import PartialReply
 from terrarium.app.glass.tokens.legend import TokenLegend

@@ -6,21 +6,23 @@ import codecs
 import dataclasses
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QCheckBox, QInputDialog, QMenu, QSizePolicy, QWidget
 from tokenizers import Tokenizer
 
 from terrarium.app.chat.settings.bias_editor import BiasEditor
-from terrarium.app.chat.settings.preset_bar import PresetBar
-from terrarium.app.chat.settings.sampling_presets import InUse, SamplingPresets
+from terrarium.app.chat.settings.sampling_presets import BUILT_IN, InUse, SamplingPresets
+from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
-from terrarium.app.kit.basics import column, group, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, set_enabled
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from terrarium.app.kit.forms.slider_row import SliderRow
-from terrarium.app.kit.inputs import caption, line_edit, named
+from terrarium.app.kit.inputs import caption, choice, line_edit, named
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, HasDetail, MoreLink
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -32,9 +34,8 @@ _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
 _HIDDEN = ("top_p", *_MORE, "stop", "logit_bias", "seed")
 """Settings hidden at the simple level of detail."""
 _LARGEST_SEED = 2**31 - 1
-
-
 _ESCAPE = re.compile(r"\\[nrt\\]")
+_NONE = "Custom"
 
 
 class SamplingPanel(QWidget):
@@ -52,7 +53,7 @@ class SamplingPanel(QWidget):
         self._set, self._shown = SamplingConfig(), dict[str, Any]()
         self._context_length: int | None = None
         self.sliders: dict[str, SliderRow] = {}
-        self.presets = PresetBar(presets, theme)
+        self.presets = _PresetBar(presets, theme)
         self.stop = StopTexts(theme, *sampling_label("stop"))
         self.bias = BiasEditor(theme, *sampling_label("logit_bias"))
         self.more = Section("More", theme, folded=True)
@@ -269,3 +270,123 @@ class StopTexts(QWidget):
     def _on_removed(self, i: int) -> None:
         self.set_texts((*self._texts[:i], *self._texts[i + 1 :]))
         self.changed.emit()
+
+
+class _PresetBar(QWidget):
+    """A combo box of presets and a menu.
+
+    Signals:
+        chosen(config): the user chose these settings.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, presets: SamplingPresets, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._presets = presets
+        self._config = self._usual = SamplingConfig()
+        self.run_id = ""
+        """The run of the open model; "" for none."""
+        self.list = choice("Preset")
+        self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.list.activated.connect(self._on_activated)
+        tip = "Save or delete a preset, or set a model's defaults"
+        more = named(button("", theme, icon="dots-three", role="quiet-icon", tip=tip), "Presets and defaults")
+        menu = QMenu(more)
+        menu.setToolTipsVisible(True)
+        self.save = self._action("Save as a preset…", self._on_save)
+        self.delete = self._action("Delete this preset", self._on_delete)
+        self.set_defaults = self._action("Use as this model's defaults", self._on_set_defaults)
+        self.clear_defaults = self._action("Clear this model's defaults", self._on_clear_defaults)
+        self.reset = self._action("Reset", self._on_reset)
+        menu.addActions([self.save, self.delete])
+        menu.addSeparator()
+        menu.addActions([self.set_defaults, self.clear_defaults])
+        menu.addSeparator()
+        menu.addAction(self.reset)
+        more.setMenu(menu)
+        self.setLayout(row(self.list, more, spacing=SPACE // 2, grows=self.list))
+        self._fill()
+
+    def _action(self, words: str, do: Callable[[], object]) -> QAction:
+        """Create an action owned by the bar: Qt may delete actions made by a menu while Python still refers to them."""
+        action = QAction(words, self)
+        action.triggered.connect(do)
+        return action
+
+    def open_model(self, run_id: str, usual: SamplingConfig) -> None:
+        """Switch to another model; `usual`: its defaults unless the user has set others."""
+        self.run_id, self._usual = run_id, usual
+        self.show_config(self._config)
+
+    @property
+    def has_own_defaults(self) -> bool:
+        """Whether the user has set defaults for the open model."""
+        return self._presets.of_model(self.run_id) is not None
+
+    @property
+    def defaults(self) -> SamplingConfig:
+        """The defaults of the open model."""
+        return self._presets.of_model(self.run_id) or self._usual
+
+    def show_config(self, config: SamplingConfig) -> None:
+        """Show which preset these settings match."""
+        self._config = config
+        name = self._presets.matching(config)
+        with QSignalBlocker(self.list):
+            self.list.setCurrentIndex(max(self.list.findData(name), 0))
+        own = name in self._presets.own
+        self.list.setToolTip(plain_tip(BUILT_IN[name][0] if name in BUILT_IN else ""))
+        for action, why_not in (
+            (self.delete, "" if own else "Only presets of your own can be deleted: choose one first."),
+            (self.set_defaults, "" if self.run_id else NO_MODEL),
+            (self.clear_defaults, "" if self.has_own_defaults else "This model has none of its own."),
+        ):
+            action.setEnabled(not why_not)
+            action.setToolTip(plain_tip(why_not or action.text()))
+
+    def _fill(self) -> None:
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            self.list.addItem(_NONE, "")
+            for name, (tip, _) in BUILT_IN.items():
+                self.list.addItem(name, name)
+                self.list.setItemData(self.list.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            if self._presets.own:
+                self.list.insertSeparator(self.list.count())
+            for name in self._presets.own:
+                self.list.addItem(name, name)
+        self.show_config(self._config)
+
+    @Slot(int)
+    def _on_activated(self, i: int) -> None:
+        name = self.list.itemData(i)
+        if name:
+            self.chosen.emit(self._presets.applied(name, self._config))
+        else:  # “Custom” is not a preset: it is shown if none matches
+            self.show_config(self._config)
+
+    @Slot()
+    def _on_save(self) -> None:
+        name, agreed = QInputDialog.getText(self, "Save as a preset", "Name")
+        if agreed and self._presets.save(name, self._config):
+            self._fill()
+
+    @Slot()
+    def _on_delete(self) -> None:
+        self._presets.delete(self._presets.matching(self._config))
+        self._fill()
+
+    @Slot()
+    def _on_set_defaults(self) -> None:
+        self._presets.set_for_model(self.run_id, self._config)
+        self.show_config(self._config)
+
+    @Slot()
+    def _on_clear_defaults(self) -> None:
+        self._presets.set_for_model(self.run_id, None)
+        self.show_config(self._config)
+
+    @Slot()
+    def _on_reset(self) -> None:
+        self.chosen.emit(self.defaults)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.chat.side_by_side.candidate_column import CandidateColumn
 from terrarium.app.chat.side_by_side.comparison import (
     SIDE_BY_SIDE,
     CandidateJudged,
@@ -18,20 +17,21 @@ from terrarium.app.chat.side_by_side.comparison import (
 )
 from terrarium.app.glass.panel_head import About, PanelHead
 from terrarium.app.kit.announcer import Announcer
-from terrarium.app.kit.basics import button, column, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling, set_enabled, set_role
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.text.difference_text import DifferenceLegend
+from terrarium.app.kit.text.difference_text import DifferenceLegend, DifferenceText
 from terrarium.app.kit.text.growing_field import GrowingField
-from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.preferences.candidate_picker import runs_to_pick
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.candidate_picker import CandidatePicker, runs_to_pick
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
-from terrarium.models.events import Event, Phase, TokenMade
-from terrarium.models.inspect.spans import Judgement, Span
-from terrarium.models.number_words import format_count
+from terrarium.models.events import Event, Phase, ReplyFinished, TokenMade
+from terrarium.models.inspect.spans import Judgement, Span, shared_spans
+from terrarium.models.number_words import format_compact, format_count, format_duration, format_signed, format_speed
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 _MAX_MODELS = 4
@@ -43,6 +43,7 @@ _ABOUT = About(
     "vocabulary. Where two tokenizers split the text differently, spans end where both split it.",
     limits="A model finds its own reply likely because it wrote it, which says nothing about which one is right.",
 )
+_HINT = "The reply appears here."
 
 
 class SideBySidePage(QWidget):
@@ -64,7 +65,7 @@ class SideBySidePage(QWidget):
         self._session, self._theme, self._draw, self._system = session, theme, draw, system
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
-        self.columns: list[CandidateColumn] = []
+        self.columns: list[_CandidateColumn] = []
         self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
         self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
         self._was_busy = False
@@ -111,7 +112,7 @@ class SideBySidePage(QWidget):
         """Add a column, if there is space."""
         if len(self.columns) == _MAX_MODELS:
             return
-        added = CandidateColumn(self._session, self._theme)
+        added = _CandidateColumn(self._session, self._theme)
         added.picker.offer(runs_to_pick(self._session.runs))
         added.candidate_changed.connect(self._on_candidate_changed)
         added.remove_requested.connect(partial(self._remove, added))
@@ -119,7 +120,7 @@ class SideBySidePage(QWidget):
         self._columns_layout.addWidget(added, 1)
         self._on_candidate_changed()
 
-    def _remove(self, removed: CandidateColumn) -> None:
+    def _remove(self, removed: _CandidateColumn) -> None:
         self.columns.remove(removed)
         self._columns_layout.removeWidget(removed)
         removed.deleteLater()
@@ -243,3 +244,110 @@ class SideBySidePage(QWidget):
             }
 
         return columns
+
+
+class _CandidateColumn(QWidget):
+    """One column of the page: a model, its reply, and the difference from another model.
+
+    Signals:
+        candidate_changed(): the user chose another model or checkpoint.
+        remove_requested(): the user wants to remove this column.
+    """
+
+    candidate_changed = Signal()
+    remove_requested = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.picker = CandidatePicker(session.runs, "Which run replies in this column")
+        self.runs, self.steps = self.picker.runs, self.picker.steps
+        self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
+        self.n_tokens = 0
+        """The number of tokens generated so far."""
+        self._name = ""  # the name of the loaded model
+        self.about = label("", "caption")
+        self.text = DifferenceText(theme)
+        self.verdict = label("", "caption", wrap=True)
+        self.facts = label("", "caption")
+        self._hint = label(_HINT, "muted", wrap=True)
+        reply = scrolling(group(self._hint, self.text, self.facts, self.verdict, None))
+        choice = row(self.picker, self._remove, spacing=SPACE // 2, grows=self.picker)
+        self.setLayout(column(frame("card", choice, self.about, reply, margin=SPACE + SPACE // 2, grows=reply)))
+        self.picker.changed.connect(self.candidate_changed)
+
+    # -- which model ---------------------------------------------------------------------------------------------------
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The chosen model, or None."""
+        return self.picker.candidate
+
+    @property
+    def name(self) -> str:
+        """The run's name with the checkpoint's step."""
+        return self._name or self.picker.name
+
+    def choose(self, candidate: Candidate) -> None:
+        """Choose a model, without a signal."""
+        self.picker.choose(candidate)
+        self.clear_reply()
+
+    def set_removable(self, removable: bool) -> None:
+        """Show the button that removes the column."""
+        self._remove.setVisible(removable)
+
+    # -- its reply -----------------------------------------------------------------------------------------------------
+
+    def clear_reply(self) -> None:
+        """Clear the reply and its results."""
+        self.n_tokens, self._name = 0, ""
+        self.text.clear_text()
+        self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
+        self._hint.show()
+        for words in (self.about, self.facts, self.verdict):
+            words.setText("")
+
+    def show_model(self, model: ChatModel) -> None:
+        """Show the size and device of the loaded model."""
+        step = f"step {model.step:,}, " if model.step else ""
+        self._name = self.picker.name_at(model.step)
+        self.about.setText(f"{step}{format_compact(model.n_parameters)} parameters, on {model.device}")
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Show events of the reply. New text is added in one call, since Qt lays out the whole text each time."""
+        self.n_tokens += sum(isinstance(event, TokenMade) for event in events)
+        text = "".join(event.text for event in events if isinstance(event, TokenMade))
+        if text:
+            self._hint.hide()
+            self.text.append(text if self.text.written else text.lstrip())
+        for event in events:
+            if isinstance(event, ReplyFinished):
+                speed = format_speed(event.tokens_per_s)
+                rate = f", {speed}" if speed else ""
+                self.facts.setText(
+                    f"{event.n_tokens:,} tokens{rate}, first token after {format_duration(event.prefill_s, fine=True)}"
+                )
+
+    def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
+        """Colour the reply by the difference between its own model and another one; return the compared spans.
+
+        If two tokenizers share no boundaries, only the totals are compared.
+        """
+        difference = round(own.total, 1) - round(other.total, 1)  # rounded like the numbers on screen
+        by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
+        words = (
+            f"Log-probability of this reply: {format_signed(own.total, 1)} nats under {self.name}, "
+            f"{format_signed(other.total, 1)} under {other_name}. "
+            + ("Both find it about equally likely." if by == "0.0" else f"{likelier} finds it likelier, by {by} nats.")
+        )
+        if not own.pieces:
+            self.verdict.setText("The reply is empty.")
+            return []
+        try:
+            spans = shared_spans(own, other)
+        except ValueError as error:
+            self.verdict.setText(f"{words} {error}")
+            return []
+        self.verdict.setText(words)
+        self.text.show_spans(spans, self.name, other_name)
+        return spans

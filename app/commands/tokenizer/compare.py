@@ -14,13 +14,12 @@ from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.corpora.corpus import list_corpora
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.library.library import Library
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
 from terrarium.models.tokenizers import load_tokenizer, tokenizer_kind
 
 if TYPE_CHECKING:
     from terrarium.models.settings.model_config import ModelConfig
-    from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader
-    from terrarium.models.tokenizers.text.text_measures import Figures
+    from terrarium.models.tokenizers.text.compare import Figures, MeasuredPart, TextLoader
 
 BUILT_IN = ("tiny-world", "stdlib")
 """Corpora that are generated on first use."""
@@ -47,8 +46,7 @@ class Compare(Command):
 
     def run(self) -> None:
         """Print the tables, or one JSON object."""
-        from terrarium.models.tokenizers.text.compare import compare
-        from terrarium.models.tokenizers.text.text_measures import Figures
+        from terrarium.models.tokenizers.text.compare import Figures, compare
 
         library = Library()
         sources = self._sources(library)

@@ -13,7 +13,7 @@ from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import WholeRows
 from terrarium.app.kit.record_table import Column as RecordColumn
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider

@@ -39,7 +39,7 @@ from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import caption, choice, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session

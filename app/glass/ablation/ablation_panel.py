@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import QRectF, Qt, QTimer, Slot
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from terrarium.app.glass.ablation.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
-from terrarium.app.glass.ablation.ablation_sentence import describe_change, describe_survey
-from terrarium.app.glass.ablation.before_after import BeforeAfter, Pair
 from terrarium.app.glass.ablation.part_survey import PartSurvey
+from terrarium.app.glass.ablation.sentences import describe_change, describe_survey
 from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
@@ -25,7 +26,8 @@ from terrarium.app.kit.basics import button, column, label, plain_tip
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
@@ -34,6 +36,7 @@ from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from terrarium.models.inspect.ablation import ModelPart
+
 
 ABOUT = About(
     title="Switch off",
@@ -51,9 +54,9 @@ ABOUT = About(
         "changes much may only have kept activations in the range that later layers expect."
     ),
 )
-
 _PAUSE_MS = 400  # debounce after the last keystroke
 _N_TOKENS = 16
+_BAR = 5  # pixels
 
 
 class AblationPanel(AnswerPanel):
@@ -82,7 +85,7 @@ class AblationPanel(AnswerPanel):
         self.tokens = TokenStrip("Input tokens", theme, max_rows=6)
         self.result = label("", "subheading", wrap=True)
         self.facts = label("", "caption", wrap=True)
-        self.pairs = BeforeAfter(theme)
+        self.pairs = _BeforeAfter(theme)
         self.continuation_title = label("Continuation", "subheading")
         self.draws = Segments("How tokens are chosen", {"greedy": "Greedy", "drawn": "As drawn"})
         self.draws.setToolTip(
@@ -246,7 +249,7 @@ class AblationPanel(AnswerPanel):
                 f"answer: {change.divergence:.3f} nats."
             )
         self.facts.setVisible(how.is_empty or not self._session.detail.is_simple)
-        self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
+        self.pairs.show_pairs([_Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
         labels = answer.target.text.question is not None
         for widget in (self.continuation_title, self.generate_button, self.draws, self.before, self.after):
             widget.setVisible(not self._is_encoder and not labels)
@@ -323,3 +326,79 @@ class AblationPanel(AnswerPanel):
             return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
 
         return make
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A token, or a label, with its probability before and after an intervention."""
+
+    name: str
+    before: float
+    after: float
+    is_target: bool = False
+
+
+class _BeforeAfter(PaintedRows):
+    """The top tokens before and after an intervention.
+
+    A row per token: a grey bar (before) above a coloured one (after), and both numbers. The target token is bold.
+    """
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__("Before and after", theme, parent)
+        self._pairs: Sequence[_Pair] = ()
+
+    def show_pairs(self, pairs: Sequence[_Pair]) -> None:
+        """Show other pairs."""
+        self._pairs = pairs
+        self.setAccessibleDescription(
+            ", ".join(f"{p.name} {format_prob(p.before)} then {format_prob(p.after)}" for p in pairs)
+        )
+        self._restyle()
+
+    @property
+    def pairs(self) -> Sequence[_Pair]:
+        """The displayed pairs."""
+        return self._pairs
+
+    @property
+    def _n_rows(self) -> int:
+        return len(self._pairs)
+
+    def tip(self, row: int) -> str:
+        if not 0 <= row < len(self._pairs):
+            return ""
+        pair = self._pairs[row]
+        return f"{quoted(pair.name)}: {format_prob(pair.before)} before, {format_prob(pair.after)} after"
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colors, font = self._theme.theme, self._theme.mono_font(0.9)
+        metrics, height = QFontMetrics(font), self._row_height
+        name_width = min(int(0.3 * self.width()), 130)
+        numbers = [format_prob(p) for pair in self._pairs for p in (pair.before, pair.after)]
+        number = max((metrics.horizontalAdvance(words) for words in numbers), default=0)
+        arrow = metrics.horizontalAdvance(" → ")
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for i, pair in enumerate(self._pairs):
+            line = QRectF(0, i * height, self.width(), height)
+            font.setBold(pair.is_target)
+            painter.setFont(font)
+            painter.setPen(colors.color("text"))
+            name = metrics.elidedText(pair.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
+            painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
+            font.setBold(False)
+            painter.setFont(font)
+            painter.drawText(line, right, format_prob(pair.after))
+            painter.setPen(colors.color("muted"))
+            painter.drawText(line.adjusted(0, 0, -number, 0), right, " → ")
+            painter.drawText(line.adjusted(0, 0, -number - arrow, 0), right, format_prob(pair.before))
+            track = QRectF(name_width, line.top(), self.width() - name_width - 2 * number - arrow - SPACE, height)
+            self._draw_bar(painter, track, line.center().y() - _BAR - 0.5, pair.before, "faint")
+            self._draw_bar(painter, track, line.center().y() + 0.5, pair.after, "accent")
+
+    def _draw_bar(self, painter: QPainter, track: QRectF, top: float, p: float, role: str) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._theme.theme.color(role))
+        painter.drawRoundedRect(QRectF(track.left(), top, max(track.width() * p, 1.5), _BAR), 2, 2)

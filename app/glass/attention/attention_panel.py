@@ -6,34 +6,45 @@ focus does not cover the source of an encoder-decoder, so this panel has a focus
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.attention.attention_reading import AttentionReading, Window
-from terrarium.app.glass.attention.detail import HeadDetail, sides_of
 from terrarium.app.glass.attention.head_labels import STACKS, describe_head, format_scores, head_columns
 from terrarium.app.glass.attention.head_overview import HeadOverview
 from terrarium.app.glass.attention.head_tiles import Tile
-from terrarium.app.glass.attention.sentence import describe_row, most_focused
-from terrarium.app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
+from terrarium.app.glass.attention.shown_row import (
+    ROWS,
+    ShownRow,
+    describe_row,
+    most_focused,
+    position_of_row,
+    shown_row,
+)
 from terrarium.app.glass.focus import Focus, Head
 from terrarium.app.glass.panel_head import About
 from terrarium.app.glass.read_text import LabelQuestion, ReadText
 from terrarium.app.glass.sheet import Sheet
 from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
+from terrarium.app.kit.basics import button, label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.setting_names.site_words import part_of_layer
-from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.setting_names.value_words import part_of_layer
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import Side, head_picture, short_names, side_of
 from terrarium.app.plots.pictures import Floats
+from terrarium.app.plots.token_map import TokenMap
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.attention_maps import StackMaps, window_around
+from terrarium.models.inspect.head_patterns import EXPLAINED, PATTERNS
 from terrarium.models.number_words import format_percent
 
 ABOUT = About(
@@ -45,6 +56,12 @@ ABOUT = About(
     limits="Attention is not explanation: it says where a head takes something from, not what, nor whether that "
     "matters for the answer. Switching the head off tells more.",
 )
+_POOLED = (
+    "Long text: each cell shows the largest weight of a block of token pairs. Click into the map to see that part "
+    "exactly."
+)
+_PART = "Part of the map, not pooled."
+_MAP_HEIGHTS = (360, 470)
 
 
 class AttentionPanel(AnswerPanel):
@@ -65,7 +82,7 @@ class AttentionPanel(AnswerPanel):
         self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
         self.kinds.hide()  # shown if the model has several kinds; until then it would only widen the panel
         self.overview = HeadOverview(theme)
-        self.detail = HeadDetail(theme)
+        self.detail = _HeadDetail(theme)
         for widget in (self.kinds, self.overview, self.detail):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
@@ -334,7 +351,7 @@ class AttentionPanel(AnswerPanel):
         rows, columns = self.stack.rows.tolist(), self.stack.columns.tolist()
         if part is not None:
             rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
-        self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
+        self.detail.show_sides(*_sides_of(*self._texts, rows, columns), is_part=part is not None)
 
     def numbers(self) -> Callable[[], Columns]:
         """Return a function that creates the export columns: the weights of the shown head."""
@@ -342,3 +359,84 @@ class AttentionPanel(AnswerPanel):
             return dict
         tile = self.overview.montage.shown
         return partial(head_columns, self.stack, tile.site, tile.head, *self._texts)
+
+
+class _HeadDetail(QWidget):
+    """Shows one head. The map may be a part of the whole map, and its cells may be blocks of tokens.
+
+    Signals:
+        cell_clicked(row, column): a cell of the map was clicked.
+        whole_requested(): the whole map is to be shown again.
+    """
+
+    cell_clicked = Signal(int, int)
+    whole_requested = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sides = (side_of(()), side_of(()))
+        self.title = ElidedLabel()
+        self.title.setProperty("role", "subheading")
+        self.whole: QPushButton = button("Whole map", theme, self.whole_requested.emit, role="link")
+        policy = self.whole.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.whole.setSizePolicy(policy)
+        self.whole.hide()
+        self.scores = label("", "caption", wrap=True)
+        self.scores.setToolTip(plain_tip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items())))
+        self.map = TokenMap(theme)
+        self.pooled = label("", "caption", wrap=True)
+        self.which_row = Segments(
+            "Row",
+            ROWS,
+            "A token is predicted at the position before it, so that row shows the attention used.\n"
+            "The row of the token itself predicts the next one.",
+            wraps=True,
+        )
+        self.row_caption = label("", "caption", wrap=True)
+        self.arcs = AttentionArcs(theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self.title)
+        layout.addWidget(self.scores)
+        layout.addWidget(self.which_row)
+        layout.addWidget(self.row_caption)
+        layout.addWidget(self.arcs)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(label("All rows: each attends to the columns", "caption", wrap=True), self.whole))
+        layout.addWidget(self.map)
+        layout.addWidget(self.pooled)
+        self.map.clicked.connect(self.cell_clicked)
+
+    def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
+        """Set the rows and columns of the maps that `show_head` shows. is_part: whether they are a part of the map."""
+        self._sides = rows, columns
+        self.whole.setVisible(is_part)
+        self.pooled.setVisible(is_part or rows.has_blocks or columns.has_blocks)
+        self.pooled.setText(_PART if is_part else _POOLED)
+
+    def show_head(self, weights: Floats, title: str, scores: str, scale: str) -> None:
+        """Show a head's map (rows, columns) with a title and its measured scores."""
+        self.title.setText(title)
+        self.scores.setText(scores)
+        self.scores.setVisible(bool(scores))
+        self.map.set_picture(head_picture(weights, title, *self._sides, scale))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        lowest, highest = _MAP_HEIGHTS
+        most = min(max(lowest, round(0.72 * self.width())), highest)
+        self.map.setFixedHeight(self.map.height_at(self.width(), most))
+
+
+def _sides_of(
+    words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
+) -> tuple[Side, Side]:
+    """Return the sides of a map of tokens that attend to each other, or to `others`. rows, columns: edges of blocks."""
+    names = short_names(words)
+    return side_of(names, rows), side_of(names if others is None else short_names(others), columns)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.app.plots.attention_pictures import format_share
 from terrarium.models.inspect.attention_maps import SiteMap, StackMaps
 from terrarium.models.inspect.head_patterns import PATTERNS, leading_pattern

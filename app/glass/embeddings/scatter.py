@@ -27,7 +27,6 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.glass.embeddings.embedding_table import EmbeddingTable
 from terrarium.app.glass.embeddings.kinds import KINDS, Kind, label_order
-from terrarium.app.glass.embeddings.point_view import PointView
 from terrarium.app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.pictures import Floats
@@ -35,7 +34,6 @@ from terrarium.app.plots.pictures import Floats
 _NEAR = 12  # pixels: the maximum distance from the pointer to a hovered point
 MAX_MARKED = 500
 """The maximum number of marked search results."""
-
 _FEW, _NAMED = 3000, 60  # the maximum of visible points drawn one by one, and of those that are all named
 _LABELS, _TRIED = 30, 400  # otherwise: the maximum of labels, and of tokens tried for them
 _RADIUS = 3.6  # pixels
@@ -315,3 +313,75 @@ def _shaded(counts: Floats, color: QColor) -> QImage:
     data = np.ascontiguousarray(alpha << 24 | np.uint32(color.rgb() & 0xFFFFFF))
     high, wide = data.shape
     return QImage(data.data, wide, high, 4 * wide, QImage.Format.Format_ARGB32).copy()
+
+
+class PointView:
+    """A view of points in `width` × `height` pixels, initially of all points. The origin of pixels is the top left.
+
+    Both axes have the same scale, so that distances are not distorted.
+
+    Attributes:
+        points: (n, 2).
+        middle: (2,) the centre of the view. per_pixel: the size of a pixel in units of the points.
+    """
+
+    def __init__(self, points: Floats) -> None:
+        self.points = points
+        self.middle, self.per_pixel = np.zeros(2), 1.0
+        self.width = self.height = 1.0
+        self._is_whole = True
+
+    def show_all(self) -> None:
+        """Fit all points into the view."""
+        self._is_whole = True
+        if len(self.points):
+            low, high = self.points.min(axis=0), self.points.max(axis=0)
+            self.middle = (low + high) / 2.0
+            self.per_pixel = max(1.06 * float(((high - low) / [self.width, self.height]).max()), 1e-9)
+
+    def resize(self, width: float, height: float) -> None:
+        """Change the size in pixels; keep fitting all points or, after zooming or panning, keep the centre."""
+        self.width, self.height = max(width, 1.0), max(height, 1.0)
+        if self._is_whole:
+            self.show_all()
+
+    def pixels(self, ids: slice | NDArray[np.int64] = np.s_[:]) -> Floats:
+        """Return the pixel coordinates (n, 2) of points, by default of all."""
+        scale = np.array([1.0, -1.0]) / self.per_pixel
+        found: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
+        found += np.array([self.width / 2, self.height / 2], np.float32)
+        return found
+
+    def seen(self) -> NDArray[np.int64]:
+        """Return the indices of the visible points."""
+        x, y = self.pixels().T
+        return np.flatnonzero((x >= 0) & (y >= 0) & (x < self.width) & (y < self.height))
+
+    def nearest(self, x: float, y: float, within: float) -> int:
+        """Return the index of the point nearest to a pixel; −1 if none is within `within` pixels."""
+        if not len(self.points):
+            return -1
+        away = ((self.pixels() - np.array([x, y], np.float32)) ** 2).sum(axis=1)
+        found = int(away.argmin())
+        return found if away[found] <= within**2 else -1
+
+    def zoom(self, factor: float, x: float, y: float) -> None:
+        """Zoom in (`factor` below 1) or out around the pixel (x, y), which stays in place."""
+        aside = np.array([x - self.width / 2, self.height / 2 - y]) * self.per_pixel
+        self.middle, self.per_pixel = self.middle + aside * (1 - factor), self.per_pixel * factor
+        self._is_whole = False
+
+    def move(self, right: float, down: float) -> None:
+        """Pan by a number of pixels."""
+        self.middle = self.middle - np.array([right, -down]) * self.per_pixel
+        self._is_whole = False
+
+    def density(self, ids: NDArray[np.int64]) -> Floats:
+        """Return how many of these visible points cover each pixel, (height, width); a point is 2 × 2 pixels."""
+        wide, high = int(self.width), int(self.height)
+        x, y = self.pixels(ids).astype(np.int64).T
+        counts = np.zeros(wide * high, np.float32)
+        for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            at = np.minimum(y + down, high - 1) * wide + np.minimum(x + right, wide - 1)
+            counts += np.bincount(at, minlength=wide * high)
+        return counts.reshape(high, wide)

@@ -14,10 +14,9 @@ from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.colour_scale import ColourScale
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.layers.contribution_bars import ContributionBars
+from terrarium.app.glass.layers.layer_charts import ContributionBars, TrackedLines, line_color
 from terrarium.app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
 from terrarium.app.glass.layers.lens_grid import LensGrid, LensTable
-from terrarium.app.glass.layers.tracked_lines import TrackedLines, line_color
 from terrarium.app.glass.names import format_rough, quoted, spoken
 from terrarium.app.glass.panel_head import About
 from terrarium.app.glass.target_token import TargetToken

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import (
     QBrush,
@@ -21,15 +23,19 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.pill_layout import PillLayout
 from terrarium.app.plots.attention_pictures import format_share, strongest
 from terrarium.app.plots.pictures import Floats
 from terrarium.models.number_words import format_count
 
 _MAX_ROWS = 10
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+_ARC_HEIGHT = 20  # pixels above a line
+_PAD, _GAP = 5, 4
+_MAX_CHARS = 18
+"""Longer tokens are truncated to this many characters."""
 
 
 class AttentionArcs(QWidget):
@@ -48,8 +54,8 @@ class AttentionArcs(QWidget):
         self._query: int | None = None
         self._marked: int | None = None
         self._top_keys: list[int] = []
-        self._flow: TokenFlow | None = None
-        self._keys: TokenFlow | None = None
+        self._flow: _TokenFlow | None = None
+        self._keys: _TokenFlow | None = None
         self._pointed: int | None = None
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizePolicy(policy)
@@ -100,11 +106,11 @@ class AttentionArcs(QWidget):
             return
         width = max(self.width() - 2, 60)
         if self._others is None:
-            self._flow = self._keys = TokenFlow(self._theme, self._words, width, 0)
+            self._flow = self._keys = _TokenFlow(self._theme, self._words, width, 0)
         else:
             line = self._caption_line
-            self._keys = TokenFlow(self._theme, self._others, width, line - ARC_HEIGHT + SPACE // 2)
-            self._flow = TokenFlow(self._theme, self._words, width, self._keys.bottom + line)
+            self._keys = _TokenFlow(self._theme, self._others, width, line - _ARC_HEIGHT + SPACE // 2)
+            self._flow = _TokenFlow(self._theme, self._words, width, self._keys.bottom + line)
         self._fold()
         self.update()
 
@@ -207,7 +213,7 @@ class AttentionArcs(QWidget):
         painter.fillRect(ground, self._theme.theme.color("surface"))
         painter.drawText(room, align, words)
 
-    def _draw_gaps(self, painter: QPainter, flow: TokenFlow) -> None:
+    def _draw_gaps(self, painter: QPainter, flow: _TokenFlow) -> None:
         painter.setFont(self._theme.font(0.75))
         painter.setPen(self._theme.theme.color("hint"))
         for middle, n in flow.gaps():
@@ -215,14 +221,14 @@ class AttentionArcs(QWidget):
             room = QRectF(0, middle - 10, self.width(), 20)
             self._draw_words(painter, room, Qt.AlignmentFlag.AlignCenter, words)
 
-    def _draw_captions(self, painter: QPainter, keys: TokenFlow) -> None:
+    def _draw_captions(self, painter: QPainter, keys: _TokenFlow) -> None:
         painter.setFont(self._theme.font(0.85))
         painter.setPen(self._theme.theme.color("muted"))
         line, align = self._caption_line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         self._draw_words(painter, QRectF(0, 0, self.width(), line), align, "Source: attended to")
         self._draw_words(painter, QRectF(0, keys.bottom, self.width(), line), align, "Target: attending")
 
-    def _draw_tokens(self, painter: QPainter, flow: TokenFlow, seen: QRect, *, are_keys: bool) -> None:
+    def _draw_tokens(self, painter: QPainter, flow: _TokenFlow, seen: QRect, *, are_keys: bool) -> None:
         colors = self._theme.theme
         for i in flow.within(seen.top(), seen.bottom()):
             pill = flow.rect(i)
@@ -244,7 +250,7 @@ class AttentionArcs(QWidget):
             if are_keys and weight > 0:
                 self._draw_amount(painter, flow, pill, weight, named=i in self._top_keys)
 
-    def _draw_outline(self, painter: QPainter, flow: TokenFlow, position: int, pill: QRectF) -> None:
+    def _draw_outline(self, painter: QPainter, flow: _TokenFlow, position: int, pill: QRectF) -> None:
         if flow is not self._flow or position not in (self._query, self._marked):
             return
         dashed = position != self._query
@@ -254,7 +260,7 @@ class AttentionArcs(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(pill.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
 
-    def _draw_amount(self, painter: QPainter, flow: TokenFlow, pill: QRectF, weight: float, *, named: bool) -> None:
+    def _draw_amount(self, painter: QPainter, flow: _TokenFlow, pill: QRectF, weight: float, *, named: bool) -> None:
         """Draw a bar proportional to the weight and, if `named`, the weight as a number."""
         colors = self._theme.theme
         painter.setPen(Qt.PenStyle.NoPen)
@@ -266,7 +272,7 @@ class AttentionArcs(QWidget):
             below = QRectF(pill.left() - 10, pill.bottom() + 4, pill.width() + 20, flow.below - 4)
             self._draw_words(painter, below, Qt.AlignmentFlag.AlignCenter, format_share(weight))
 
-    def _draw_arc(self, painter: QPainter, flow: TokenFlow, keys: TokenFlow, key: int) -> None:
+    def _draw_arc(self, painter: QPainter, flow: _TokenFlow, keys: _TokenFlow, key: int) -> None:
         assert self._row is not None
         assert self._query is not None
         weight = float(self._row[key])
@@ -276,7 +282,7 @@ class AttentionArcs(QWidget):
         apart = abs(start.x() - end.x())
         if flow is keys and flow.row_of(self._query) == keys.row_of(key):
             # A cubic curve reaches three quarters of the way to its control points.
-            high = min(14 + 0.42 * apart, (ARC_HEIGHT - 3) / 0.75)
+            high = min(14 + 0.42 * apart, (_ARC_HEIGHT - 3) / 0.75)
             if key == self._query:
                 path.cubicTo(start + QPointF(-12, -18), start + QPointF(12, -18), end)
             else:
@@ -292,3 +298,78 @@ class AttentionArcs(QWidget):
         painter.setPen(QPen(color, 1 + 6 * weight, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(path)
+
+
+class _TokenFlow:
+    """A layout of tokens in lines no wider than `width`, from `top` down, some of which can be folded.
+
+    words: the displayed tokens, truncated. Sizes depend on the fonts of the theme, so create another if it changes.
+    """
+
+    def __init__(self, theme: ThemeProvider, words: Sequence[str], width: int, top: int) -> None:
+        self.words = [word if len(word) <= _MAX_CHARS else f"{word[: _MAX_CHARS - 1]}…" for word in words]
+        metrics, numbers = QFontMetrics(theme.mono_font(0.92)), QFontMetrics(theme.font(0.75))
+        self.pill_height = metrics.height() + 4
+        self.below = numbers.height() + 4
+        self.row_height = _ARC_HEIGHT + self.pill_height + self.below
+        self._top = top
+        min_width = numbers.horizontalAdvance("100 %")
+        wide = {word: max(metrics.horizontalAdvance(word) + 2 * _PAD, min_width) + _GAP for word in set(self.words)}
+        widths = np.array([wide[word] for word in self.words], np.int64)
+        ends = np.array([word.endswith(("⏎", "\n")) for word in self.words], np.bool_)
+        self._layout = PillLayout(widths, ends, width)
+        self._fold_height = numbers.height() + 4
+        self._tops = np.zeros(0, np.int64)
+        self.unfold()
+
+    @property
+    def n_rows(self) -> int:
+        """The number of lines, folded or not."""
+        return self._layout.n_rows
+
+    @property
+    def bottom(self) -> int:
+        """The y coordinate of the bottom of the last line."""
+        return int(self._tops[-1])
+
+    def unfold(self) -> None:
+        """Show all lines."""
+        self._set_tops(np.ones(self.n_rows, np.bool_))
+
+    def fold(self, indices: Iterable[int]) -> None:
+        """Show only the lines of these tokens; consecutive other lines become one narrow gap."""
+        shown = np.zeros(self.n_rows, np.bool_)
+        shown[[self._layout.row_of(index) for index in indices]] = True
+        self._set_tops(shown)
+
+    def _set_tops(self, shown: NDArray[np.bool_]) -> None:
+        self._shown = shown
+        begins_gap = ~shown & np.concatenate(([True], shown[:-1]))
+        heights = np.where(shown, self.row_height, np.where(begins_gap, self._fold_height, 0))
+        self._tops = self._top + np.concatenate(([0], np.cumsum(heights)))
+
+    def gaps(self) -> list[tuple[float, int]]:
+        """Return the (y coordinate of the centre, number of folded lines) of each gap."""
+        edges = np.flatnonzero(np.diff(np.concatenate(([True], self._shown, [True])).astype(np.int8)))
+        pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        return [(float(self._tops[first]) + self._fold_height / 2, end - first) for first, end in pairs]
+
+    def rect(self, index: int) -> QRectF:
+        """Return the rectangle of a token's pill."""
+        y = int(self._tops[self._layout.row_of(index)]) + _ARC_HEIGHT
+        return QRectF(self._layout.x_of(index), y, self._layout.width_of(index) - _GAP, self.pill_height)
+
+    def row_of(self, index: int) -> int:
+        """Return the index of a token's line."""
+        return self._layout.row_of(index)
+
+    def at(self, point: QPointF) -> int | None:
+        """Return the index of the token at a point, including the space above and below its pill, or None."""
+        row = int(np.searchsorted(self._tops, point.y(), "right")) - 1
+        return self._layout.at(int(point.x()), row) if 0 <= row < self.n_rows and self._shown[row] else None
+
+    def within(self, top: float, bottom: float) -> list[int]:
+        """Return the indices of the tokens in unfolded lines between two y coordinates."""
+        first = max(int(np.searchsorted(self._tops, top, "right")) - 1, 0)
+        rows = (row for row in range(first, self.n_rows) if self._tops[row] <= bottom and self._shown[row])
+        return [index for row in rows for index in self._layout.pills_in(row)]

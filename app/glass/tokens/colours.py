@@ -1,4 +1,4 @@
-"""The colouring of tokens: the quantities, their scales, and colours on which text stays readable."""
+"""The colouring of tokens: the quantities, the outcomes of a draft, and colours on which text stays readable."""
 
 from __future__ import annotations
 
@@ -109,3 +109,23 @@ def token_facts(word: str, probability: float, entropy: float, rank: int) -> str
     nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "too unlikely for float32"
     choices = f"as unsure as among {math.exp(entropy):.1f} equally likely tokens"
     return f"{word}   {format_prob(probability)}, rank {rank:,}; {choices} ({nats}, entropy {entropy:.2f} nats)"
+
+
+DRAFT = "draft"
+"""The key of this colouring, in addition to those of QUANTITIES."""
+DRAFT_NAME = "Draft"
+DRAFT_TIP = "Which tokens the draft model had proposed: accepted by the model, or replaced by another one"
+_DRAFT_COLOURS = {"accepted": "#56B4E9", "replaced": "#E69F00"}
+"""Blue and orange of Okabe and Ito, distinguishable with any colour vision; replaced tokens are also underlined."""
+_DRAFT_STRENGTH = {"light": 0.5, "dark": 0.55}
+
+
+def draft_colours(theme: ThemeProvider, outcome: str) -> tuple[QColor, QColor] | None:
+    """Return the background and text colours of a token with an outcome; None for those of plain text."""
+    if outcome not in _DRAFT_COLOURS:
+        return None
+    colour, ground = QColor(_DRAFT_COLOURS[outcome]), QColor(theme.theme.surface)
+    share = _DRAFT_STRENGTH["dark" if theme.theme.dark else "light"]
+    channels = ((colour.red(), ground.red()), (colour.green(), ground.green()), (colour.blue(), ground.blue()))
+    mixed = QColor(*(round(share * a + (1 - share) * b) for a, b in channels))
+    return mixed, readable_on(mixed)

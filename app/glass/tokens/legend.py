@@ -7,8 +7,16 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from terrarium.app.glass.draft_mark import OUTCOMES
-from terrarium.app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Quantity, Shades
-from terrarium.app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
+from terrarium.app.glass.tokens.colours import (
+    DRAFT,
+    DRAFT_NAME,
+    DRAFT_TIP,
+    NO_COLOURS,
+    QUANTITIES,
+    Quantity,
+    Shades,
+    draft_colours,
+)
 from terrarium.app.kit.basics import plain_tip, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -55,8 +63,8 @@ class TokenLegend(QWidget):
         """Set whether DRAFT can be chosen; if it was chosen and no longer can be, choose surprisal."""
         at = self.choice.findData(DRAFT)
         if offered and at < 0:
-            self.choice.addItem(NAME, DRAFT)
-            self.choice.setItemData(self.choice.count() - 1, TIP, Qt.ItemDataRole.ToolTipRole)
+            self.choice.addItem(DRAFT_NAME, DRAFT)
+            self.choice.setItemData(self.choice.count() - 1, DRAFT_TIP, Qt.ItemDataRole.ToolTipRole)
         elif not offered and at >= 0:
             if self.quantity == DRAFT:
                 self.set_quantity("surprisal")
@@ -69,7 +77,7 @@ class TokenLegend(QWidget):
 
     def _show(self) -> None:
         about, is_draft = QUANTITIES.get(self.quantity), self.quantity == DRAFT
-        self.choice.setToolTip(plain_tip(about.tip if about is not None else TIP if is_draft else _NONE))
+        self.choice.setToolTip(plain_tip(about.tip if about is not None else DRAFT_TIP if is_draft else _NONE))
         self._scale.setVisible(about is not None)
         self._outcomes.setVisible(is_draft)
         if about is not None:
@@ -137,7 +145,7 @@ class _Outcomes(QWidget):
         super().__init__()
         self._theme = theme
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.setToolTip(plain_tip(TIP))
+        self.setToolTip(plain_tip(DRAFT_TIP))
         self.setAccessibleName(f"Colours: {', '.join(OUTCOMES.values())}")
         theme.theme_changed.connect(self.update)
 

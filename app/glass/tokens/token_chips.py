@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.glass.tokens.marks import draw_mark
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.pill_layout import PillLayout
 
 _DOT, _CROSS, _PAD, _GAP = 8, 12, 7, 6  # pixels
 _LONGEST = 220
+_CORNERS = (0, 4, 3, 4)
+"""Of each mark; 0 for a disc."""
+_TURNS = (0.0, 0.125, 0.75, 0.0)
+"""Where its first corner is, in turns from the right."""
 
 
 @dataclass(frozen=True)
@@ -160,3 +174,18 @@ class TokenChips(QWidget):
             self.setAccessibleDescription(", ".join(chip.words for chip in shown))
             self.setToolTip(plain_tip(self._chips[i].tip) if i >= 0 else "")
             self.update()
+
+
+def draw_mark(painter: QPainter, centre: QPointF, radius: float, number: int) -> None:
+    """Draw the mark with index `number` in the painter's pen and brush; they repeat after four: disc, square, triangle,
+    diamond.
+
+    Marks tell tokens and their lines apart without their colours.
+    """
+    kind = number % len(_CORNERS)
+    if not _CORNERS[kind]:
+        painter.drawEllipse(centre, radius, radius)
+        return
+    angles = [2 * math.pi * (_TURNS[kind] + corner / _CORNERS[kind]) for corner in range(_CORNERS[kind])]
+    far = 1.3 * radius  # about the area of the disc
+    painter.drawPolygon(QPolygonF([centre + QPointF(far * math.cos(a), far * math.sin(a)) for a in angles]))

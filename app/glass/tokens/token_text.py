@@ -29,8 +29,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from terrarium.app.glass.draft_mark import summary
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Shades, token_facts
-from terrarium.app.glass.tokens.draft_colours import DRAFT, draft_colours
+from terrarium.app.glass.tokens.colours import DRAFT, NO_COLOURS, QUANTITIES, Shades, draft_colours, token_facts
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.pill_layout import PillLayout
 

@@ -1,14 +1,18 @@
-"""Hiding widgets while the detail level is simple, behind a link that shows them."""
+"""Hiding widgets while the detail level is simple, behind a link that shows them; and bringing a widget into view."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, SignalInstance, Slot
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal, SignalInstance, Slot
+from PySide6.QtWidgets import QPushButton, QScrollArea, QSizePolicy, QWidget
 
+from terrarium.app.kit.layout.section import Section
 from terrarium.models.number_words import format_count
+
+_MARGIN = 24
+"""The vertical margin in pixels that stays visible around the widget."""
 
 
 class HasDetail(Protocol):
@@ -142,3 +146,26 @@ def show_extras_around(widget: QWidget) -> None:
     while around is not None:
         QCoreApplication.sendEvent(around, RevealRequested())
         around = around.parentWidget()
+
+
+def reveal(widget: QWidget, *, focus: bool = True) -> None:
+    """Show and unfold the ancestors of a widget, scroll to its card and to it, and focus it if `focus`."""
+    show_extras_around(widget)
+    areas, whole, parent = list[tuple[QScrollArea, QWidget]](), widget, widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, Section):
+            parent.set_folded(False)
+        elif isinstance(parent, QScrollArea):
+            areas.append((parent, whole))
+        elif parent.property("role") == "card":
+            whole = parent
+        parent = parent.parentWidget()
+    if focus and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+        widget.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def scroll() -> None:
+        for area, card in areas:
+            for each in (card, widget):  # a card may be too high for the area
+                area.ensureWidgetVisible(each, 0, _MARGIN)
+
+    QTimer.singleShot(0, widget, scroll)  # after the layout has been updated

@@ -1,11 +1,14 @@
-"""Names of setting values on screen."""
+"""Names on screen: of setting values, of the parts of a model (models.architecture.trace), of outcomes. No Qt."""
 
 from __future__ import annotations
+
+import re
 
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.norms import NORMS
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.tasks.code_judge import Outcome
 
 _WORDS = {
     name: entry.title for entries in (POSITIONS, NORMS, ACTIVATIONS, OPTIMIZERS) for name, entry in entries.items()
@@ -89,3 +92,52 @@ _WORDS = {
 def words(value: str) -> str:
     """Return the name of a setting's value on screen; the value itself if it has none."""
     return _WORDS.get(value, value)
+
+
+_SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?(?:blocks\.(?P<layer>\d+)|embedding)(?:\.(?P<part>\w+))?$")
+PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_forward": "feed-forward"}
+
+
+def format_site(site: str, head: int | None = None) -> str:
+    """Format a site as “Embedding”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; unknown sites are unchanged."""
+    found = _SITE.match(site)
+    if found is None:
+        return site
+    stack, layer, part = found["stack"], found["layer"], found["part"]
+    side = f"{stack.rstrip('.')} " if stack else ""
+    name = f"{side}embedding" if layer is None else f"{side}layer {int(layer) + 1}"
+    title = [name.capitalize()]
+    if part is not None and not (part == "attention" and head is not None):
+        title.append(PARTS[part])
+    if head is not None:
+        title.append(f"head {head + 1}")
+    return ", ".join(title)
+
+
+def part_of_layer(site: str, head: int | None = None) -> str:
+    """Format a site inside a sentence: “layer 3's feed-forward”, “head 2 of encoder layer 1”, “layer 3”."""
+    layer, *parts = (word[:1].lower() + word[1:] for word in format_site(site, head).split(", "))
+    if head is not None:
+        return f"{parts[-1]} of {layer}'s cross-attention" if len(parts) > 1 else f"{parts[-1]} of {layer}"
+    return f"{layer}'s {parts[0]}" if parts else layer
+
+
+OUTCOME_TONES = {
+    Outcome.RIGHT: "accent",
+    Outcome.WRONG_VALUE: "validation",
+    Outcome.EXCEPTION: "danger",
+    Outcome.LIMIT: "warning",
+    Outcome.NOT_SUPPORTED: "muted",
+}
+"""The theme's colour role of each outcome."""
+OUTCOME_HELP = {
+    Outcome.RIGHT: "The value and its type are the expected ones",
+    Outcome.WRONG_VALUE: "Another value came out",
+    Outcome.EXCEPTION: "It raised an exception, or cannot be read as Python",
+    Outcome.LIMIT: "It ran for more than a second, or took too much memory",
+    Outcome.NOT_SUPPORTED: "The sandbox does not know this part of Python: neither right nor wrong",
+}
+SANDBOX = (
+    "Run by Monty, a small Python without access to your files or the network. It does not know all of Python: what "
+    "it cannot run is listed as not supported"
+)

@@ -12,7 +12,7 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Si
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.layout.relayout import cut_row
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.kit.tokens.pill_layout import PillLayout

@@ -16,8 +16,7 @@ from terrarium.app.plots.series_items import LINE_STYLES
 from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.run_chart import RunChart
 from terrarium.models.number_words import format_percent
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KINDS, kind_title
 
 _STYLES = tuple(LINE_STYLES)
 _GAP = 6

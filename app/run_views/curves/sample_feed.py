@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QLabel, QSlider, QWidget
 
 from terrarium.app.kit.basics import column, label, row, scrolling, stacked
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.inputs import named
+from terrarium.app.kit.text.word_difference import marked_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from terrarium.app.session.run_history import RunHistory
-from terrarium.models.events import SampleMade
+from terrarium.models.events import ARROW, SampleMade
 from terrarium.models.settings.model_config import objective_of
 from terrarium.models.settings.run_spec import RunSpec
 
@@ -31,6 +34,7 @@ _ANSWERS = {
     "labels": "predicted",
 }
 """Label before the outputs of models that do not continue a prompt, by objective."""
+_SPECIAL = re.compile(r"<\|(\w+)\|>")
 
 
 class SampleFeed(QWidget):
@@ -141,3 +145,29 @@ class SampleFeed(QWidget):
         words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
         marked = highlight_changes(old, text, colors.accent_soft)
         return f'<span style="color:{colors.muted}">{as_rich_text(prompt)}</span>{words} {marked}'
+
+
+def changes(old: str, new: str) -> list[tuple[str, bool]]:
+    """Split `new` into parts, each with whether it differs from `old`, word by word; white space never differs."""
+    return [(part, is_new and not part.isspace()) for part, is_new in marked_words(new, old)]
+
+
+def highlight_changes(old: str, new: str, colour: str) -> str:
+    """Return `new` as rich text, with the background `colour` behind the parts that differ from `old`."""
+    return "".join(
+        f'<span style="background-color:{colour}">{as_rich_text(part)}</span>' if is_new else as_rich_text(part)
+        for part, is_new in changes(old, new)
+    )
+
+
+def as_rich_text(text: str) -> str:
+    """Convert plain text to rich text; special tokens are written ⟨end⟩, as in token pills."""
+    return html.escape(_SPECIAL.sub(r"⟨\1⟩", text)).replace("\n", "<br>")
+
+
+def prompt_and_output(sample: SampleMade) -> tuple[str, str]:
+    """Return the prompt (if recorded, as the model read it, with gaps) and the output."""
+    if not sample.text.startswith(ARROW):
+        return sample.prompt, sample.text
+    read, arrow, answer = sample.text.removeprefix(ARROW).partition(ARROW)
+    return (read, answer) if arrow else (sample.prompt, read)

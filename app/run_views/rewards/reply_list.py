@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QFrame, QListView, QStyledItemDelegate, QStyleOpti
 
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.item_list import draw_ground
-from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.layout.relayout import cut_row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
 from terrarium.models.number_words import format_count, with_minus

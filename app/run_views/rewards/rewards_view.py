@@ -34,8 +34,7 @@ from terrarium.app.run_views.curves.curve_choices import CurveChoices
 from terrarium.app.run_views.curves.curves_view import RedrawPause, RunMarks, chart_card
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.run_views.examining import RunExaminer
-from terrarium.app.run_views.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
-from terrarium.app.run_views.rewards.figure_chart import FigureChart
+from terrarium.app.run_views.rewards.figure_chart import KL, ChartPlan, FigureChart, first_charts, plan_charts
 from terrarium.app.run_views.rewards.kl_panel import KlPanel
 from terrarium.app.run_views.rewards.verdict import verdict_of
 from terrarium.app.run_views.shown_run import ShownRun

@@ -25,8 +25,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.inputs import choice, fill_choice, grid, line_edit
 from terrarium.app.kit.layout.flow_layout import flowing
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
-from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.layout.relayout import RelayoutOnResize, WholeRows
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.scores.prediction_rows import (
@@ -35,10 +34,11 @@ from terrarium.app.run_views.scores.prediction_rows import (
     Prediction,
     columns_of,
     filtered,
+    format_answer,
+    format_worth,
     labels_of,
     predictions_of,
 )
-from terrarium.app.run_views.scores.prediction_words import format_answer, format_worth
 from terrarium.models.number_words import format_count, format_prob
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 

@@ -49,8 +49,7 @@ from terrarium.models.number_words import format_done, format_of_100, format_per
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.tasks.stored_scores import StoredScores, list_scores, read_scores
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, kind_title
 
 _NO_TASK = (
     "This model has no task to be scored",

@@ -24,10 +24,10 @@ from terrarium.app.kit.basics import (
     titled_card,
 )
 from terrarium.app.kit.help_mark import HelpMark
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
-from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.setting_names.terms import term_of_words
+from terrarium.app.kit.setting_names.value_words import OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.figures import ConfusionMap, ReliabilityPlot
@@ -38,7 +38,7 @@ from terrarium.models.metrics.report import Score
 from terrarium.models.number_words import capitalized, format_count, format_percent, with_minus
 from terrarium.models.tasks.baselines import BASELINES
 from terrarium.models.tasks.stored_scores import StoredScores
-from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import kind_title
 
 _MAX_BASELINES = 3
 _MAX_LABELS = 40

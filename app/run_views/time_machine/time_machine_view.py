@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
-from PySide6.QtWidgets import QBoxLayout, QSizePolicy, QStackedWidget, QWidget
+from PySide6.QtWidgets import QBoxLayout, QPushButton, QSizePolicy, QStackedWidget, QWidget
 
-from terrarium.app.kit.basics import EmptyState, column, frame, label, plain_tip, row, splitter
-from terrarium.app.kit.inputs import choice
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.basics import EmptyState, button, column, frame, label, plain_tip, row, set_enabled, splitter
+from terrarium.app.kit.inputs import choice, named
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.shown_run import ShownRun
@@ -18,7 +18,6 @@ from terrarium.app.run_views.time_machine.kl_pane import KlPane, is_offered
 from terrarium.app.run_views.time_machine.panes import Panes
 from terrarium.app.run_views.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from terrarium.app.run_views.time_machine.timeline import Timeline, stride_of
-from terrarium.app.run_views.time_machine.transport import Transport
 from terrarium.app.run_views.token_names import TokenNames
 from terrarium.app.session.routes import ForkRun, Go, OpenModel
 
@@ -36,6 +35,9 @@ _EMPTY_LABELS = (
     "new run, enter them under “Pinned prompts”, and set “Sample every” above 0. Scores has its predictions for rows "
     "of data.",
 )
+_SPEEDS = (0.5, 1.0, 2.0, 4.0)
+_INTERVAL_MS = 600
+"""Milliseconds per snapshot at speed 1."""
 
 
 class TimeMachine(QWidget):
@@ -54,7 +56,7 @@ class TimeMachine(QWidget):
         self._index, self._has_samples = 0, False
         self._names = TokenNames(self)
         self._timer = QTimer(self)
-        self.transport = Transport(theme)
+        self.transport = _Transport(theme)
         self.prompt = choice("Pinned prompt", "The prompt whose samples are shown", width=8)
         self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.timeline = Timeline(theme)
@@ -298,3 +300,67 @@ class TimeMachine(QWidget):
         self._timer.timeout.connect(self._on_tick)
         self._names.changed.connect(self._show_again)
         self.shows.changed.connect(lambda _: self._show_page())
+
+
+class _Transport(QWidget):
+    """The controls (back, play, forward, latest, loop, speed), and the current step as text.
+
+    Signals:
+        play_asked(): play or pause.
+        step_asked(by): move by this many snapshots.
+        end_asked(): go to the latest snapshot.
+        speed_changed(): the user chose another speed.
+    """
+
+    play_asked = Signal()
+    step_asked = Signal(int)
+    end_asked = Signal()
+    speed_changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.back = _quiet(theme, "skip-back", "Previous sample (←)")
+        self.play = _quiet(theme, "play-fill", "Play from here (space)")
+        self.forward = _quiet(theme, "skip-forward", "Next sample (→)")
+        self.loop = _quiet(theme, "repeat", "Loop")
+        self.loop.setCheckable(True)
+        self.speed = choice("Speed", "Playback speed", {speed: f"{speed:g}×" for speed in _SPEEDS})
+        self.speed.setCurrentIndex(_SPEEDS.index(1.0))
+        self.where = label("", "subheading")
+        self.loss = label("", "muted")
+        self.latest = button("Latest", theme, self.end_asked.emit, role="quiet")
+        self.latest.setToolTip("Go to the newest sample (End). There, the view follows the training.")
+        self.setLayout(
+            row(self.back, self.play, self.forward, self.latest, self.loop, self.speed, self.where, self.loss)
+        )
+        self.back.clicked.connect(lambda: self.step_asked.emit(-1))
+        self.forward.clicked.connect(lambda: self.step_asked.emit(1))
+        self.play.clicked.connect(self.play_asked)
+        self.speed.currentIndexChanged.connect(self.speed_changed)
+
+    @property
+    def interval_ms(self) -> int:
+        """Milliseconds per snapshot while playing."""
+        return round(_INTERVAL_MS / _SPEEDS[self.speed.currentIndex()])
+
+    def show_playing(self, playing: bool) -> None:
+        """Show whether the snapshots are playing."""
+        words = "Pause (space)" if playing else "Play from here (space)"
+        self._theme.set_icon(self.play, "pause-fill" if playing else "play-fill")
+        named(self.play, words, words)
+
+    def show_position(self, index: int, n: int, where: str, loss: str) -> None:
+        """Show texts for the current position, and enable the buttons for snapshot `index` of `n`."""
+        self.where.setText(where)
+        self.loss.setText(loss)
+        set_enabled(self.back, "" if index > 0 else "This is the first step that was recorded.")
+        for later in (self.forward, self.latest):
+            set_enabled(later, "" if index < n - 1 else "This is the last step that was recorded.")
+        set_enabled(self.play, "" if n > 1 else "A single step was recorded: there is nothing to play.")
+
+
+def _quiet(theme: ThemeProvider, icon: str, tip: str) -> QPushButton:
+    made = button("", theme, icon=icon, role="quiet", tip=tip)
+    made.setMaximumWidth(40)
+    return made

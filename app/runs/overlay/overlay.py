@@ -6,22 +6,23 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPointF, QTimer, Slot
-from PySide6.QtWidgets import QBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QTimer, Signal, Slot
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QWidget
 
 from terrarium.app.kit.basics import button, column, frame, group, label, row, splitter
 from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.relayout import SideBySide
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.curves.curve_choices import Smoother
+from terrarium.app.run_views.curves.run_axis import X_AXES, RunAxis
 from terrarium.app.runs.overlay.differences import RunDifferences
 from terrarium.app.runs.overlay.overlay_chart import Drawing, OverlayPlot
-from terrarium.app.runs.overlay.overlay_controls import OverlayControls
 from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader
 from terrarium.app.runs.overlay.overlay_legend import OverlayLegend
-from terrarium.app.runs.overlay.overlay_lines import LineMaker, OverlaySpec, aligned
+from terrarium.app.runs.overlay.overlay_lines import COMPARED, ComparedQuantity, LineMaker, OverlaySpec, aligned
 from terrarium.app.session.routes import ShowRun
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
@@ -55,7 +56,7 @@ class RunOverlay(QWidget):
         self.title = label("", "heading")
         self.caption = ElidedLabel()
         self.caption.setProperty("role", "caption")
-        self.controls = OverlayControls()
+        self.controls = _OverlayControls()
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Or double-click")
         self.whole.hide()
         self._build()
@@ -286,3 +287,51 @@ class RunOverlay(QWidget):
         shown = {run_id: run for run_id, run in self.curves.items() if run_id not in hidden}
         names = {run_id: self._runs[run_id].name for run_id in shown}
         return functools.partial(aligned, shown, names, self.controls.quantity, self.controls.axis)
+
+
+class _OverlayControls(QWidget):
+    """The controls side by side: quantity, x axis, smoothing and scale.
+
+    Signals:
+        scale_changed(): the quantity, axis or scale has changed, so the zoom no longer applies.
+        smoothing_changed(): the smoothing has changed.
+    """
+
+    scale_changed = Signal()
+    smoothing_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        quantities = {name: quantity.label for name, quantity in COMPARED.items()}
+        self.quantities = choice("Compared quantity", "Compared quantity", quantities)
+        axes = {name: f"by {words.lower()}" for name, words in X_AXES.items()}
+        self.axes = choice("X axis", "X axis: steps, tokens or training time", axes)
+        self.log_scale = QCheckBox("Log scale")
+        self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
+        self.smoother = Smoother("Smoothing of the lines, over up to a quarter of each run")
+        self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log_scale, self.quantities, self.axes))
+        self.quantities.currentIndexChanged.connect(self.scale_changed)
+        self.axes.currentIndexChanged.connect(self.scale_changed)
+        self.log_scale.toggled.connect(self.scale_changed)
+        self.smoother.valueChanged.connect(self.smoothing_changed)
+
+    @property
+    def quantity(self) -> ComparedQuantity:
+        """The compared quantity."""
+        return COMPARED[self.quantities.currentData()]
+
+    @property
+    def axis(self) -> str:
+        """The column of the x axis."""
+        name: str = self.axes.currentData()
+        return name
+
+    @property
+    def smoothing(self) -> float:
+        """The smoothing, from 0 (none) to 1."""
+        return self.smoother.amount
+
+    @property
+    def log(self) -> bool:
+        """Whether the y axis is logarithmic."""
+        return self.log_scale.isChecked()

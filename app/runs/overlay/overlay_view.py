@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 from terrarium.app.kit.layout.views import View, Views
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.models.runs.twin_result import are_twins
+from terrarium.models.runs.twin import are_twins
 
 
 class CompareRuns(Views):

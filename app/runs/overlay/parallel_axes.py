@@ -10,7 +10,7 @@ from typing import Any
 
 from terrarium.app.kit.setting_names.slot_words import format_setting, label_of
 from terrarium.models.metrics.metrics_table import METRICS, format_score
-from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.runs.sweep import SweepRun
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig

@@ -16,7 +16,7 @@ from terrarium.app.runs.overlay.overlay import RunOverlay
 from terrarium.app.runs.overlay.run_comparer import RunComparer
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count, format_duration, format_percent, format_signed
-from terrarium.models.runs.twin_result import Interval, TwinResult, TwinSide, compare_twins
+from terrarium.models.runs.twin import Interval, TwinResult, TwinSide, compare_twins
 
 _NONE = "–"
 _TITLES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
-from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.chat.own_template import ReplyStripper
 from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade
 from terrarium.models.tokenizers import IncrementalDecoder, TokenBytes
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.guide.ring import Tab
 from terrarium.app.kit.layout.views import Views
-from terrarium.app.shell.navigator import Screens
+from terrarium.app.shell.screens import Screens
 
 if TYPE_CHECKING:
     from terrarium.app.chat.chat_tab import ChatTab

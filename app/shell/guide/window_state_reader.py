@@ -22,7 +22,7 @@ from terrarium.app.guide.window_state import (
     WindowState,
 )
 from terrarium.app.kit.setting_names.preset_words import known_parameters
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.evaluation.text_verdict import UNGROWN, verdict_of
 from terrarium.models.library.run_record import RunInfo
@@ -33,7 +33,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from terrarium.app.chat.chat_tab import ChatTab
-    from terrarium.app.shell.navigator import Screens
+    from terrarium.app.shell.screens import Screens
     from terrarium.app.training.training_tab import TrainingTab
 
 

@@ -9,12 +9,11 @@ from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPai
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
 from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.layout.relayout import cut_row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.tokenizer.compare.grid_lines import GridLines
 from terrarium.app.tokenizer.compare.line_painter import BLOCK_GAP, LinePainter, Measures
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot, spot_at, token_spot
-from terrarium.app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.tokenizer.compare.text_grid import GridLines, TextGrid
 
 _MIN_COLUMNS = 8
 _WIDEST_NAME = 150  # pixels at the default text size

@@ -21,13 +21,11 @@ from terrarium.app.tokenizer.compare.group_bars import BarSeries
 from terrarium.app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
-from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, text_work
-from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, TokenizerCache, text_work
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.models.library.library import TokenizerInfo
-from terrarium.models.tokenizers.text.compare import model_cost
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, model_cost
 
 _SLOW = 20_000
 """Texts of more characters show “Encoding…”."""

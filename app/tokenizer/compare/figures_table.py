@@ -14,8 +14,7 @@ from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.tokenizer.compare.line_painter import SWATCH, series_color
 from terrarium.app.tokenizer.compare.metrics import TABLE, best
-from terrarium.models.tokenizers.text.compare import ModelCost
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, ModelCost
 
 _PADDING = 12  # pixels on both sides of a cell's text
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -18,7 +18,7 @@ from terrarium.app.plots.plot_spec import PlotSpec, Series
 from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.plots.series_items import LINE_STYLES
 from terrarium.app.tokenizer.compare.metrics import Metric
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures
 
 _GROUP = 0.84
 """The share of a group's width that its bars take."""

@@ -10,9 +10,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QFontMetricsF, QPainter, QPen
 
 from terrarium.app.kit.colours import Theme
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.tokenizer.compare.grid_lines import GridLine
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot
-from terrarium.app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.tokenizer.compare.text_grid import GridLine, TextGrid
 
 SWATCH = 9  # pixels: the square in a tokenizer's colour
 BLOCK_GAP = SPACE + SPACE // 2

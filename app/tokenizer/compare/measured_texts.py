@@ -16,15 +16,14 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBars
 from terrarium.app.tokenizer.compare.metrics import RATIOS
-from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.tokenizer.compare.text_work import TokenizerCache
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
 from terrarium.app.worker.background import LatestTask, latest_progress
 from terrarium.app.worker.failures import Failure
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.events import Event, Phase, Progress
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
-from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
+from terrarium.models.tokenizers.text.compare import Figures, MeasuredPart, TextLoader, compare
 
 _Part = str | CorpusChoice
 """A language, or a corpus."""

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from terrarium.models.number_words import format_compact, format_percent
-from terrarium.models.tokenizers.text.compare import ModelCost
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, ModelCost
 
 
 @dataclass(frozen=True)

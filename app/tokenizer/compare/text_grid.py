@@ -6,21 +6,23 @@ a token has only some of the bytes of a character.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextLayout, QTextOption
 from tokenizers import Tokenizer
 
 from terrarium.app.kit.tokens.glyphs import escape
+from terrarium.app.kit.tokens.pill_layout import PillLayout
 from terrarium.models.tokenizers.codec import encode_with_offsets, show_bytes
 from terrarium.models.tokenizers.special_tokens import unknown_ids
 
 Floats = NDArray[np.float64]
-
-
 _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
@@ -172,3 +174,99 @@ def _pattern() -> re.Pattern[str]:
         "[^\x00-\x1f\x7f-\x9f\xad\u200b\u2028\u2029]",
     )
     return re.compile(f"\r\n|(?:{'|'.join(bases)})(?:{extend}|\u200d)*|.", re.DOTALL)
+
+
+class GridLine:
+    """The clusters `start` to `end` on one line.
+
+    Attributes:
+        left: the first column of each cluster, in visual order.
+    """
+
+    def __init__(self, grid: TextGrid, start: int, end: int) -> None:
+        self.start, self.end = start, end
+        self.columns = grid.columns[start:end]
+        self._is_straight = not grid.is_rtl[start:end].any()
+        order = np.arange(end - start) if self._is_straight else _visual_order(grid, start, end)
+        self.left = np.zeros(end - start, np.int64)
+        self.left[order] = np.cumsum(self.columns[order]) - self.columns[order]
+
+    @property
+    def width(self) -> int:
+        """The width in columns."""
+        return int(self.columns.sum())
+
+    def column_of(self, position: float) -> float:
+        """Return the column of a position within this line (left-to-right text only)."""
+        i = min(int(position) - self.start, len(self.left) - 1)
+        return float(self.left[i] + (position - self.start - i) * self.columns[i])
+
+    def spans(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Return the column ranges between two positions within this line; several in bidirectional text."""
+        start, end = max(start, self.start), min(end, self.end)
+        if start > end or not len(self.left):
+            return []
+        if self._is_straight or start == end:
+            return [(self.column_of(start), self.column_of(end))]
+        found: list[tuple[float, float]] = []
+        for i in range(int(start), math.ceil(end)):
+            left, width = float(self.left[i - self.start]), int(self.columns[i - self.start])
+            found.append((left + max(start - i, 0) * width, left + min(end - i, 1) * width))
+        found.sort()
+        joined = found[:1]
+        for left, right in found[1:]:
+            if left <= joined[-1][1]:
+                joined[-1] = joined[-1][0], max(right, joined[-1][1])
+            else:
+                joined.append((left, right))
+        return joined
+
+    def cluster_at(self, column: float) -> int | None:
+        """Return the cluster in a column, None outside the text."""
+        inside = np.flatnonzero((self.left <= column) & (column < self.left + self.columns))
+        return self.start + int(inside[0]) if len(inside) else None
+
+
+class GridLines:
+    """The lines of a grid with at most `available` columns; consecutive line breaks end a single line."""
+
+    def __init__(self, grid: TextGrid, available: int) -> None:
+        self._grid = grid
+        another = np.append(grid.ends_line[1:], [False])[: len(grid)]
+        self._layout = PillLayout(grid.columns, grid.ends_line & ~another, available)
+        self._made: dict[int, GridLine] = {}
+
+    def __len__(self) -> int:
+        return self._layout.n_rows if len(self._grid) else 0
+
+    def __getitem__(self, number: int) -> GridLine:
+        if number not in self._made:
+            clusters = self._layout.pills_in(number)
+            self._made[number] = GridLine(self._grid, clusters.start, clusters.stop)
+        return self._made[number]
+
+    def line_of(self, position: float) -> int:
+        """Return the line of a position."""
+        return self._layout.row_of(min(int(position), len(self._grid) - 1))
+
+
+def _visual_order(grid: TextGrid, start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the clusters of a line from left to right, as laid out by Qt (Unicode bidirectional algorithm)."""
+    firsts = [grid.cluster(i)[0] for i in range(start, end)]
+    firsts = [first if first.isprintable() else " " for first in firsts]
+    layout = QTextLayout("".join(firsts))
+    option = QTextOption()
+    option.setTextDirection(Qt.LayoutDirection.LeftToRight)
+    option.setWrapMode(QTextOption.WrapMode.NoWrap)
+    layout.setTextOption(option)
+    layout.beginLayout()
+    layout.createLine()
+    layout.endLayout()
+    lefts: list[float] = []
+    at = 0
+    for first in firsts:
+        size = 1 + (ord(first) > 0xFFFF)  # UTF-16 code units
+        glyphs = [point.x() for run in layout.glyphRuns(at, size) for point in run.positions()]
+        lefts.append(min(glyphs, default=lefts[-1] if lefts else 0.0))
+        at += size
+    return np.argsort(lefts, kind="stable")

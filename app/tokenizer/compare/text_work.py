@@ -4,18 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
-from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from terrarium.models.data.corpus_texts import CorpusTexts
 from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import load_tokenizer
 from terrarium.models.tokenizers.codec import replace_surrogates
-from terrarium.models.tokenizers.text.compare import measure
-from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.text.compare import Figures, measure
 from terrarium.models.tokenizers.token_bytes import special_ids
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 
 MAX_DRAWN = 200_000
 """The maximum number of characters drawn, so that resizing the window stays fast."""
+
+
+class TokenizerCache:
+    """Loads tokenizers by name, and keeps them until their files change; usable from any thread."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._loaded: dict[str, tuple[object, Tokenizer]] = {}
+
+    def stamp(self, name: str) -> object:
+        """Return a value that changes with the file; None if the file is missing."""
+        try:
+            status = (self._library.tokenizers / name / "tokenizer.json").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def load(self, name: str) -> Tokenizer:
+        """Return a tokenizer; slow if it is large and not cached.
+
+        Raises:
+            ValueError: if it is missing or damaged.
+        """
+        stamp = self.stamp(name)
+        kept = self._loaded.get(name)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        tokenizer = load_tokenizer(name, self._library)
+        self._loaded[name] = stamp, tokenizer
+        return tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

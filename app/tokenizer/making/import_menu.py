@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass
+
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QMenu, QWidget
@@ -12,7 +15,11 @@ from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.tokenizer.making.importing import PatternRequest, TokenizerImporter
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library, safe_name
 
 _FILES = (
     "Tokenizers (*.json *.txt *.model *.model.v* *.tiktoken *.gguf *.bpe);;"
@@ -76,7 +83,7 @@ class TokenizerImport(QWidget):
         self._open(HubDialog(self.window()))
 
     @Slot(object)
-    def _on_pattern_needed(self, request: PatternRequest) -> None:
+    def _on_pattern_needed(self, request: _PatternRequest) -> None:
         self._open(PatternDialog(request, self.window()))
 
     def _open(self, dialog: PatternDialog | HubDialog) -> None:
@@ -140,7 +147,7 @@ class _Question(Dialog):
 class PatternDialog(_Question):
     """Asks for the pre-tokenization pattern of a tokenizer whose files do not define it."""
 
-    def __init__(self, request: PatternRequest, parent: QWidget) -> None:
+    def __init__(self, request: _PatternRequest, parent: QWidget) -> None:
         from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 
         self._request = request
@@ -185,3 +192,74 @@ class HubDialog(_Question):
 
 def _file_name(source: str) -> str:
     return source.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class _PatternRequest:
+    """A request for the pre-tokenization pattern, which the source does not define; `sentence` says so."""
+
+    source: str
+    name: str
+    sentence: str
+
+
+class TokenizerImporter(QObject):
+    """Imports one tokenizer at a time, from a file, a folder or the hub; failures become notices.
+
+    Signals:
+        changed(): `busy` has changed.
+        imported(name): it was added to the library, and chosen.
+        pattern_needed(PatternRequest): the import needs a pre-tokenization pattern.
+    """
+
+    changed = Signal()
+    imported = Signal(str)
+    pattern_needed = Signal(object)
+
+    def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._tokenizers, self._notices = library, tokenizers, notices
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(notices.fail)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an import is running."""
+        return self._task.busy
+
+    def start(self, source: str, name: str = "", pattern: str = "") -> bool:
+        """Start an import as in `models.tokenizers.importing.import_tokenizer_events`. Return whether it started."""
+        return self._notices.attempt(lambda: self._start(source, name, pattern))
+
+    def _start(self, source: str, name: str, pattern: str) -> None:
+        if self.busy:
+            raise ValueError("A tokenizer is already being imported: wait or cancel it.")
+        library = self._library
+        if name and (library.tokenizers / safe_name(name)).exists():
+            raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")
+
+        def work() -> Generator[Event, None, str | _PatternRequest]:
+            from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
+            from terrarium.models.tokenizers.importing import import_tokenizer_events
+
+            try:
+                return (yield from import_tokenizer_events(source, library, name, pattern=pattern))
+            except PatternUnknownError as error:
+                return _PatternRequest(source, name, str(error))
+
+        self._task.drive(work)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Cancel the import; no partial files remain."""
+        self._task.cancel()
+
+    @Slot(object)
+    def _on_done(self, result: str | _PatternRequest) -> None:
+        if isinstance(result, _PatternRequest):
+            self.pattern_needed.emit(result)
+        else:
+            self._tokenizers.add(result)
+            self.imported.emit(result)

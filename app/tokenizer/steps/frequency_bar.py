@@ -11,7 +11,7 @@ from terrarium.app.kit.basics import button, column, group, label, row, stacked
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import wrapping
-from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker

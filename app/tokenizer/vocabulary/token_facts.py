@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, scrolling, stacked
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
-from terrarium.app.tokenizer.vocabulary.token_cells import copied_text, format_hex
+from terrarium.app.tokenizer.vocabulary.vocabulary_table import copied_text, format_hex
 from terrarium.models.number_words import format_count, with_minus
 from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES

@@ -11,13 +11,13 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS
 from terrarium.models.interop.building import model_without_data
 from terrarium.models.interop.export import remote_tensors
 from terrarium.models.interop.gguf import rope_divisors
 from terrarium.models.interop.graphs.graph import Graph
 from terrarium.models.interop.graphs.graphs import graph_of
 from terrarium.models.interop.options import id2label_of
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tasks.row_reader import marked_tokenizer
 from terrarium.models.tokenizers.foreign.gguf_fields import tokenizer_fields

@@ -21,6 +21,7 @@ from terrarium.models.events import Event, Notice, Phase, Progress
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.inference.held_out import HeldOut, held_out
 from terrarium.models.inference.measure_weights import n_counted, nats, text_windows
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS, USUAL_GGUF_FORMAT
 from terrarium.models.interop.chat_templates import read_template_config_events
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.graphs.graph import in_pairs
@@ -32,7 +33,6 @@ from terrarium.models.interop.writing import check_free, check_new_folder, disca
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tokenizers import read_tokenizer
 
@@ -113,14 +113,14 @@ def _tokenizer_of(source: Path) -> Tokenizer | None:
 
 
 def share_gguf(
-    source: Path, out: Path, library: Library, *, quantisation: str = USUAL_FORMAT, licence: str = ""
+    source: Path, out: Path, library: Library, *, quantisation: str = USUAL_GGUF_FORMAT, licence: str = ""
 ) -> Generator[Event, None, GgufShared]:
     """Write the model in `source` (as for `load_model`) to the GGUF file `out`, and measure the file.
 
     Yields Phase, Notice and Progress; closing the generator leaves no partial file.
 
     Args:
-        quantisation: one of models.settings.gguf_formats.GGUF_FORMATS.
+        quantisation: one of models.inference.weight_kinds.GGUF_FORMATS.
         licence: its licence, such as “mit”.
 
     Raises:

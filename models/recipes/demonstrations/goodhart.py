@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 
 from terrarium.models.alignment.annotator import Annotator
-from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.alignment.best_of import BestOfPoint, best_of_curve
 from terrarium.models.alignment.rollouts import Prompt, draw_replies, reply_text
 from terrarium.models.events import Event, Phase, Progress, reporting
 from terrarium.models.recipes.demonstrations import demonstration

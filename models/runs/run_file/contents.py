@@ -14,8 +14,8 @@ from terrarium.models.custom_blocks.carried import FILE as BLOCK
 from terrarium.models.custom_blocks.carried import FOLDER as BLOCKS
 from terrarium.models.custom_blocks.manifest import MAX_BYTES as MAX_BLOCK_BYTES
 from terrarium.models.library.library import safe_name
-from terrarium.models.library.run_corrections import FILE as CORRECTIONS
-from terrarium.models.library.run_notes import FILE as NOTES
+from terrarium.models.library.run_notes import CORRECTIONS_FILE as CORRECTIONS
+from terrarium.models.library.run_notes import NOTES_FILE as NOTES
 from terrarium.models.runs.checkpoint_state import BASE
 from terrarium.models.settings.align_spec import REWARD_MODELS
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.models.tiny_world.splits import split_of
-from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.splits import Drawn, split_of
 from terrarium.models.tiny_world.world import World
 
 SEEN, UNSEEN_COMPOSITION, UNSEEN_WORDS = "seen", "unseen composition", "unseen words"

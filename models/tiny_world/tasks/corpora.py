@@ -14,9 +14,9 @@ from terrarium.models.events import Event, Progress
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import DataSpec
 from terrarium.models.settings.tasks import TASKS
-from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.splits import Drawn
+from terrarium.models.tiny_world.stories import LANGUAGES
 from terrarium.models.tiny_world.tasks import code, mood, names, qa, summary, translation
-from terrarium.models.tiny_world.tasks.rows import Drawn
 from terrarium.models.tiny_world.world import World
 
 EDITION = 4

@@ -11,9 +11,8 @@ import random
 from terrarium.models.tiny_world import english
 from terrarium.models.tiny_world.events import Feels, Gives, Holds, Is, Thanks, WorldEvent
 from terrarium.models.tiny_world.lexicon import WOMEN
-from terrarium.models.tiny_world.splits import held_out_index, split_of
+from terrarium.models.tiny_world.splits import Drawn, held_out_index, split_of
 from terrarium.models.tiny_world.stories import requested_story
-from terrarium.models.tiny_world.tasks.rows import Drawn
 from terrarium.models.tiny_world.world import World
 
 IMPLIED: dict[str, tuple[str, ...]] = {

@@ -15,8 +15,7 @@ from itertools import islice
 from string import Formatter
 
 from terrarium.models.tiny_world import lexicon
-from terrarium.models.tiny_world.splits import split_of
-from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.splits import Drawn, split_of
 from terrarium.models.tiny_world.world import World
 
 LABELS = ("O", "B-PERSON", "I-PERSON", "B-PLACE", "I-PLACE", "B-THING", "B-COLOUR", "B-MOOD")

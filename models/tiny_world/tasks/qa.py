@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from terrarium.models.tiny_world.events import DoorIs, Feels, Holds, Is, Lies, WorldEvent
 from terrarium.models.tiny_world.lexicon import COLOURS, MOODS
-from terrarium.models.tiny_world.splits import split_of
-from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.splits import Drawn, split_of
 from terrarium.models.tiny_world.world import World
 
 _MAX_ASKED = 3

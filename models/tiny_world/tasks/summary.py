@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from terrarium.models.tiny_world import english
 from terrarium.models.tiny_world.events import Drops, Gives, Lies, Takes, WorldEvent, WorldState
-from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.splits import Drawn, split_of
 from terrarium.models.tiny_world.stories import EventWeights, draw_cast, simulate
-from terrarium.models.tiny_world.tasks.rows import Drawn
 from terrarium.models.tiny_world.world import World
 
 ALL, MOST_IMPORTANT = "all of the end", "most important"

@@ -15,9 +15,8 @@ from types import MappingProxyType
 
 from terrarium.models.tiny_world.inflection import Language
 from terrarium.models.tiny_world.lexicon import COLOURS, MOODS, WOMEN
-from terrarium.models.tiny_world.parallel import LANGUAGES
-from terrarium.models.tiny_world.splits import split_of
-from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.splits import Drawn, split_of
+from terrarium.models.tiny_world.stories import LANGUAGES
 from terrarium.models.tiny_world.world import World
 
 QUALITIES = ("dirty", "heavy", "new", "old", "small", "wet")

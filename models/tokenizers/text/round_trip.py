@@ -5,17 +5,17 @@ The causes are found by running the tokenizer's components around each differenc
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 from terrarium.models.tokenizers.codec import Piece, decode, encode_prompt, encode_text, token_pieces
 from terrarium.models.tokenizers.special_tokens import unknown_ids
-from terrarium.models.tokenizers.text.normalising import NormaliserStep, lossy_steps
 from terrarium.models.tokenizers.text.text_diff import Span, differing_spans
 from terrarium.models.tokenizers.token_bytes import component_steps
 
@@ -29,16 +29,33 @@ CAUSES = {
     "decoder": "the decoder",
 }
 """Cause of a difference -> its name for display."""
-
 MAX_DIFFERENCES = 200
 """Maximum number of differences that are found and explained, so that typing stays fast."""
-
 _CONTEXT = 60  # characters on each side of a difference, up to the next space, that are encoded to explain it
 _PLACEHOLDER = "\uf8ff"  # private use area
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SHOWN, _NAMED = 40, 3  # characters per word; words
 _INVISIBLE = {" ": "a space", "\n": "a line break", "\t": "a tab", "\0": "a NUL character", "\r": "a carriage return"}
 _DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"}
+_DESCRIPTIONS = {
+    "NFC": "composes letters and accents (NFC)",
+    "NFD": "separates letters and accents (NFD)",
+    "NFKC": "unifies accents and look-alikes (NFKC)",
+    "NFKD": "unifies look-alikes and separates accents (NFKD)",
+    "Lowercase": "lowercases text (lowercase)",
+    "StripAccents": "drops accents",
+    "Strip": "strips spaces at the ends",
+    "Nmt": "drops control characters and unifies spaces (Nmt)",
+    "Precompiled": "replaces characters by SentencePiece's table (Precompiled)",
+}
+_BERT = (
+    ("clean_text", "drops control characters and “�”, and unifies spaces (bert)"),
+    ("handle_chinese_chars", "puts spaces around Chinese characters (bert)"),
+    ("strip_accents", "drops accents (bert)"),
+    ("lowercase", "lowercases text (bert)"),
+)
+_REVERSIBLE = {"Prepend", "ByteLevel"}
+"""Steps that decoders undo: stand-ins for spaces and bytes."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +151,7 @@ class _Explainer:
     def __init__(self, tokenizer: Tokenizer, text: str, whole: str, back: str, parse_special: bool) -> None:
         self._tokenizer, self._text, self._whole, self._back = tokenizer, text, whole, back
         self._parse_special = parse_special
-        self._steps = lossy_steps(tokenizer)
+        self._steps = _lossy_steps(tokenizer)
         self._unknown = unknown_ids(tokenizer)
         added = tokenizer.get_added_tokens_decoder().values()
         self._specials = {token.content: token for token in added if token.special and len(token.content) > 1}
@@ -166,7 +183,7 @@ class _Explainer:
             reasons[0] = ("nul", reasons[0][1])
         return reasons or [("decoder", f"the decoder ({_names(self._tokenizer.decoder)}) writes it differently")]
 
-    def _changing_steps(self, span: Span, back: str) -> list[NormaliserStep]:
+    def _changing_steps(self, span: Span, back: str) -> list[_NormaliserStep]:
         """Return the steps of the normaliser that change the span, or join it with its neighbours."""
         inner = self._whole[span.start : span.end]
         before = self._whole[max(span.start - 1, 0) : span.start]
@@ -312,3 +329,51 @@ def _short(text: str) -> str:
     """Format a text in one line with everything visible, shortened in the middle if it is long."""
     shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 + 1 :]}"
     return "".join(c if c.isprintable() else {"\n": "⏎", "\t": "⇥"}.get(c, f"⟨U+{ord(c):04X}⟩") for c in shown)
+
+
+@dataclass(frozen=True)
+class _NormaliserStep:
+    """One step of a normaliser: its description (“drops accents”), and the function."""
+
+    description: str
+    apply: Callable[[str], str]
+
+
+def _lossy_steps(tokenizer: Tokenizer) -> list[_NormaliserStep]:
+    """Return the steps of the tokenizer's normaliser, in order, except those that its decoder undoes."""
+    steps: list[_NormaliserStep] = []
+    for part in component_steps(tokenizer.normalizer):
+        kind = part["type"]
+        if kind in _REVERSIBLE or (kind == "Replace" and part["pattern"].get("String") == " "):
+            continue
+        if kind == "BertNormalizer":
+            steps += _bert_steps(part)
+        else:
+            steps.append(_NormaliserStep(_DESCRIPTIONS.get(kind, _describe_other(part)), _made_of(part).normalize_str))
+    return steps
+
+
+def _bert_steps(part: dict[str, Any]) -> list[_NormaliserStep]:
+    """Return the enabled steps of BERT's normaliser, which combines four."""
+    options = {**part, "strip_accents": part["lowercase"] if part["strip_accents"] is None else part["strip_accents"]}
+    nothing = {name: False for name, _ in _BERT}
+    return [
+        _NormaliserStep(description, normalizers.BertNormalizer(**{**nothing, name: True}).normalize_str)
+        for name, description in _BERT
+        if options[name]
+    ]
+
+
+def _describe_other(part: dict[str, Any]) -> str:
+    if part["type"] == "Replace":
+        pattern = next(iter(part["pattern"].values()))
+        return f"replaces “{pattern}” with “{part['content']}”" if part["content"] else f"drops “{pattern}”"
+    return f"changes it ({part['type']})"
+
+
+def _made_of(part: dict[str, Any]) -> normalizers.Normalizer:
+    """Build a normaliser from its JSON description; the library can only parse whole tokenizers."""
+    whole = {"version": "1.0", "normalizer": part, "model": {"type": "BPE", "vocab": {}, "merges": []}}
+    normalizer: normalizers.Normalizer | None = Tokenizer.from_str(json.dumps(whole)).normalizer
+    assert normalizer is not None
+    return normalizer

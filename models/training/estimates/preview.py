@@ -14,9 +14,8 @@ from terrarium.models.data.batches import objective_batches
 from terrarium.models.data.encoded import EncodedSplit, encode_split_events
 from terrarium.models.data.examples import ExampleForm
 from terrarium.models.data.objectives import objective_on
-from terrarium.models.data.plain_objectives import Objective
+from terrarium.models.data.plain_objectives import Objective, SourceToTarget
 from terrarium.models.data.replay_rows import ReplayRows
-from terrarium.models.data.source_to_target import SourceToTarget
 from terrarium.models.events import Event, Phase
 from terrarium.models.settings.model_config import objective_of
 from terrarium.models.tasks.batches import TaskBatches, make_task_batches

@@ -10,8 +10,7 @@ from terrarium.models.library.run_record import RunInfo, inspect_run, last_saved
 from terrarium.models.runs.fork import fork_run
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import TrainConfig
-from terrarium.models.training.proposal.intervals import lengthened
-from terrarium.models.training.schedule import lr_factor
+from terrarium.models.training.schedule import lengthened, lr_factor
 
 _MUCH_LOWER = 0.5
 """Below this share of the new learning rate, the loss rises for a while."""

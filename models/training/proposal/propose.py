@@ -18,7 +18,6 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.settings.tune_spec import TuneSpec, usual_train
 from terrarium.models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
-from terrarium.models.training.proposal.intervals import proposed_intervals, round_number
 from terrarium.models.training.proposal.speed import Speed, run_seconds
 from terrarium.models.training.proposal.step_shape import (
     StepShape,
@@ -27,6 +26,7 @@ from terrarium.models.training.proposal.step_shape import (
     text_length,
     update_flops,
 )
+from terrarium.models.training.schedule import proposed_intervals, round_number
 
 BUDGET_S = 600.0
 """The approximate maximum duration of a proposed run."""

@@ -13,10 +13,10 @@ from terrarium.models.runs.twin import N_SEEDS, twin_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training.proposal.facts import DataFacts, read_facts, text_bytes
-from terrarium.models.training.proposal.intervals import round_number
 from terrarium.models.training.proposal.propose import propose, proposed_tokenizer, seconds_of
 from terrarium.models.training.proposal.speed import Speed
 from terrarium.models.training.proposal.step_shape import step_shape, update_flops
+from terrarium.models.training.schedule import round_number
 
 MOST_S = 1800.0
 """The approximate maximum duration of all runs of a proposed comparison."""

@@ -18,7 +18,7 @@ from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.second_models import BestOf
 from terrarium.app.session.session import Session
-from terrarium.models.alignment.best_of_curve import best_of_curve
+from terrarium.models.alignment.best_of import best_of_curve
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.library.library import Library
 from terrarium.models.settings.sampling_config import SamplingConfig

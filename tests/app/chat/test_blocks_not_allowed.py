@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.chat.notebook.notebook_page import Notebook
-from terrarium.app.chat.settings.weights import WeightsMeasurement
+from terrarium.app.chat.settings.weights_panel import WeightsMeasurement
 from terrarium.app.chat.side_by_side.side_by_side_page import SideBySidePage
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.layout.section import Section

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from terrarium.app.chat.archive.json_format import chat_from, chat_text
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.chat_tab import ChatTab
-from terrarium.app.glass.tokens.draft_colours import DRAFT, draft_colours
+from terrarium.app.glass.tokens.colours import DRAFT, draft_colours
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.second_models import Drafting

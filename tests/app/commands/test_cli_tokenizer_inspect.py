@@ -14,8 +14,8 @@ import pytest
 
 from terrarium.app.cli import main
 from terrarium.app.commands.tokenizer.inspect_ import COLUMNS, USES
-from terrarium.app.tokenizer.vocabulary.token_cells import TITLES
 from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
+from terrarium.app.tokenizer.vocabulary.vocabulary_table import TITLES
 from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.library.library import Library
 from terrarium.models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer

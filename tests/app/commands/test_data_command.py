@@ -11,7 +11,7 @@ import pytest
 from terrarium.app.cli import main
 from terrarium.models.corpora.corpus import find_dataset
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_corrections import set_correction
+from terrarium.models.library.run_notes import set_correction
 from terrarium.models.preferences.store import PreferenceSet
 from tests.models.preferences.support import make_pair, make_thumb
 

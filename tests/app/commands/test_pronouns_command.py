@@ -16,7 +16,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.recipes import pronoun_specs as specs
 from terrarium.models.recipes.pronouns import PronounRecipe
 from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation, evaluation_pairs, read_pronouns
-from terrarium.models.tiny_world import pronoun_corpus
+from terrarium.models.tiny_world import pronouns
 
 
 def test_both_models_are_trained_and_reported(
@@ -27,8 +27,8 @@ def test_both_models_are_trained_and_reported(
     )
     monkeypatch.setattr(specs, "TRAINING", training)
     # Of 22,000 sentences and 500 pairs, a few: no more are learned from in two steps.
-    every = pronoun_corpus.sentences
-    monkeypatch.setattr(pronoun_corpus, "sentences", lambda *, held_out: islice(every(held_out=held_out), 0, None, 20))
+    every = pronouns.sentences
+    monkeypatch.setattr(pronouns, "sentences", lambda *, held_out: islice(every(held_out=held_out), 0, None, 20))
     monkeypatch.setattr("terrarium.models.tasks.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(50))
     assert main(["pronouns", "--device", "cpu", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -12,8 +12,7 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.download.model_list import DISK, HUB, LISTED
-from terrarium.app.download.models_page import ModelsPage
+from terrarium.app.download.models_page import DISK, HUB, LISTED, ModelsPage
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.device import Device
 from terrarium.app.session.device_memory import DeviceMemory

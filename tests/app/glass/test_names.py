@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.embeddings.point_view import PointView
+from terrarium.app.glass.embeddings.scatter import PointView
 from terrarium.app.glass.names import (
     digits_for,
     format_least,
@@ -16,7 +16,7 @@ from terrarium.app.glass.names import (
     text_of,
     token_names,
 )
-from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.setting_names.value_words import format_site
 from terrarium.models.number_words import format_signed
 
 

@@ -18,8 +18,7 @@ from terrarium.app.session.chat_model import LIVE
 from terrarium.app.session.routes import OpenModel, Route
 from terrarium.app.session.session import Session
 from terrarium.models.events import Evaluated, Finished, Phase
-from terrarium.models.tiny_world.question_words import kind_title
-from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.questions import KINDS, kind_title
 from tests.app.home.script import STARTED, Script, trained
 from tests.app.measured import measured
 

@@ -13,10 +13,10 @@ from PySide6.QtWidgets import QLabel, QListWidget, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.basics import TIP_WIDTH, add_menu, button, joined_tips, plain_tip
+from terrarium.app.kit.dialog import open_progress
 from terrarium.app.kit.forms.slider_row import SliderRow
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.progress_window import open_progress
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.chart import Chart
 

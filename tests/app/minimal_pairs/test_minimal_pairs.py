@@ -28,7 +28,7 @@ from terrarium.models.recipes.pronouns import PronounRecipe
 from terrarium.models.tasks.pronouns import resolving
 from terrarium.models.tasks.pronouns.evaluation import evaluation_pairs
 from terrarium.models.tasks.pronouns.pronoun_reading import NounScores
-from terrarium.models.tiny_world import pronoun_corpus
+from terrarium.models.tiny_world import pronouns
 from terrarium.models.tiny_world.pronouns import Reference, sentences
 
 QUICK = dataclasses.replace(
@@ -45,7 +45,7 @@ def little_recipe() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(specs, "TRAINING", QUICK)
-        patch.setattr(pronoun_corpus, "sentences", few)
+        patch.setattr(pronouns, "sentences", few)
         patch.setattr(resolving, "evaluation_pairs", lambda: evaluation_pairs(50))
         yield
 

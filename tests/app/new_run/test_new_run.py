@@ -15,8 +15,8 @@ from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QFileDialog, QLabel, 
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.new_run.data_page import RunDataPage
 from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.new_run.new_run_views import RunDataPage
 from terrarium.app.new_run.trials.batch_finder_view import BatchFinderView
 from terrarium.app.new_run.trials.lr_finder_view import LrFinderView
 from terrarium.app.run.data_view import RunDataView

@@ -20,7 +20,7 @@ from terrarium.app.session.session import Session
 from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
 from terrarium.models.design import total_parameters
 from terrarium.models.files.atomic import atomic_write_json, read_json
-from terrarium.models.library.run_corrections import corrections_name
+from terrarium.models.library.run_notes import corrections_name
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, TrainConfig

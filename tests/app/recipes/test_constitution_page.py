@@ -9,9 +9,8 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.recipes.critique_cards import CritiqueCards
-from terrarium.app.recipes.demonstration_view import DemonstrationView
-from terrarium.app.recipes.rules_editor import RulesEditor
+from terrarium.app.recipes.demonstration_card import RulesEditor
+from terrarium.app.recipes.demonstration_view import CritiqueCards, DemonstrationView
 from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated, DemonstrationMark
 from terrarium.models.recipes.demonstrations.results import AnyResult, Health
 from terrarium.models.tiny_world.constitution import RULES

@@ -17,13 +17,13 @@ from terrarium.app.run.export_dialog import ExportDialog
 from terrarium.app.session.routes import NewRun
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS
 from terrarium.models.interop.adapters.gguf import is_gguf_adapter
 from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from terrarium.models.interop.loading import load_config
 from terrarium.models.interop.publish.onnx_fit import onnx_packages_missing
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Until, entries_of

@@ -18,8 +18,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.follower import RunFollower
-from terrarium.app.runs.run_notes import NotesDialog
-from terrarium.app.runs.runs_panel import RunsPanel
+from terrarium.app.runs.runs_panel import NotesDialog, RunsPanel
 from terrarium.app.session.run_history import RunHistory
 from terrarium.app.session.session import Session
 from terrarium.models.library.run_notes import read_notes, write_notes

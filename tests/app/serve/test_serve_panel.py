@@ -10,8 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.serve.endpoint.request_log import RequestRecord
-from terrarium.app.serve.request_list import format_request
-from terrarium.app.serve.serve_panel import ServePanel, curl_snippet, python_snippet
+from terrarium.app.serve.serve_panel import ServePanel, curl_snippet, format_request, python_snippet
 from terrarium.app.serve.serving import ServeState
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session

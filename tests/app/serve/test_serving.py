@@ -16,7 +16,7 @@ import torch
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.serve.endpoint.address import bind
+from terrarium.app.serve.endpoint.http_server import bind
 from terrarium.app.serve.serve_panel import ServePanel
 from terrarium.app.serve.serving import Serving
 from terrarium.app.session.session import Session

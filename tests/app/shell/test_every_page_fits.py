@@ -33,8 +33,7 @@ from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.chat.side import SETTINGS
 from terrarium.app.data.data_tab import DataTab
-from terrarium.app.download.model_list import DISK, HUB, LISTED
-from terrarium.app.download.models_page import ModelsPage
+from terrarium.app.download.models_page import DISK, HUB, LISTED, ModelsPage
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
 from terrarium.app.kit.layout.rail import Rail

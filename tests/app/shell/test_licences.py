@@ -10,8 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.shell.licences.packages import licence_text, read_packages
-from terrarium.app.shell.licences.window import LicencesWindow
+from terrarium.app.shell.licences.window import LicencesWindow, licence_text, read_packages
 from terrarium.app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Until

@@ -11,8 +11,7 @@ import qtawesome
 from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.embeddings.embeddings_page import EmbeddingsPage
-from terrarium.app.glass.figure_panel import FigurePanel
-from terrarium.app.glass.glass_panel import GlassPanel
+from terrarium.app.glass.glass_panel import FigurePanel, GlassPanel
 from terrarium.app.help import panels, places
 from terrarium.app.help.glossary import load_glossary
 from terrarium.app.help.panels import PANELS, Panel

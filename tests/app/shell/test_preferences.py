@@ -100,7 +100,7 @@ def test_all_that_moves_by_itself_asks_whether_it_may() -> None:
     moving = re.compile(r"Q(Variant|Property)Animation\(|QTimeLine\(")
     app = Path(terrarium.app.__file__ or "").parent
     found = {path.relative_to(app).as_posix() for path in app.rglob("*.py") if moving.search(path.read_text("utf-8"))}
-    assert found == {"kit/forms/config_form.py", "run_views/time_machine/token_bars.py"}
+    assert found == {"kit/forms/config_form.py", "run_views/time_machine/panes.py"}
     for asks in ("kit/forms/config_form.py", "run_views/time_machine/panes.py", "builder/diagram/block_diagram.py"):
         assert "prefers_reduced_motion()" in (app / asks).read_text("utf-8")
 
@@ -208,7 +208,7 @@ def test_another_folder_for_the_library(
     window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: ThemeProvider
 ) -> None:
     monkeypatch.delenv("TERRARIUM_HOME")
-    monkeypatch.setattr("terrarium.models.library.location.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    monkeypatch.setattr("terrarium.models.library.library.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     (tmp_path / "new").mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "new"))
     window.show_preferences()

@@ -7,7 +7,7 @@ import itertools
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QTextDocument
 
-from terrarium.app.glass.tokens.marks import draw_mark
+from terrarium.app.glass.tokens.token_chips import draw_mark
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run_views.curves.accuracy_curves import AccuracyCurves
 from terrarium.app.run_views.curves.loss_chart import LossChart

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from terrarium.app.builder.builder_tab import BuilderTab
-from terrarium.app.builder.design_menu import DesignMenu
+from terrarium.app.builder.compare_view import DesignMenu
 from terrarium.app.builder.diagram.items import NodeItem
 from terrarium.app.session.remembered import EVERYTHING
 from terrarium.app.session.routes import ShowPlace, ShowRun

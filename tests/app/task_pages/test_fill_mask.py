@@ -12,8 +12,7 @@ from tokenizers import Tokenizer
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.task_pages.fill_mask import FillMask
-from terrarium.app.task_pages.mask_questions import N_BEST
+from terrarium.app.task_pages.fill_mask import N_BEST, FillMask
 from terrarium.models.library.library import Library
 from tests.app.heard import Heard, Told, Until
 from tests.app.small_models import put_model

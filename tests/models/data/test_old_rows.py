@@ -20,8 +20,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.tiny_world import corpus as tiny_world
-from terrarium.models.tiny_world.corpus import build_tiny_world_corpus, row_kinds
-from terrarium.models.tiny_world.dialogues import SHARES
+from terrarium.models.tiny_world.corpus import SHARES, build_tiny_world_corpus, row_kinds
 from terrarium.models.tokenizers import decode
 from terrarium.models.training.batches import make_batches
 

@@ -26,7 +26,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import result_of
 

@@ -34,7 +34,7 @@ def odd(given, value): return given.probabilities < 0
 """
 READ = """
 import json, sys
-from terrarium.models.custom_blocks.installed import find_installed_blocks
+from terrarium.models.custom_blocks.store import find_installed_blocks
 from terrarium.models.settings.extension_list import list_extensions
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.stage_kinds import STAGE_KINDS

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from terrarium.models.inference.sampling import SamplingConfig, as_floats, sample
-from terrarium.models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
-from terrarium.models.inference.top_tokens import top_ids
+from terrarium.models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at, top_ids
 from terrarium.models.settings.sampling_config import TRUNCATIONS, format_step, sampling_from_dict, with_advice
 from tests.models.every_cut import EVERY_CUT
 

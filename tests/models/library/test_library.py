@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -7,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
-from terrarium.models.library.library import Library, safe_name
+from terrarium.models.library.library import Library, choose_location, find_location, safe_name
 from terrarium.models.library.run_record import is_locked, lock_of
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
@@ -190,3 +192,48 @@ def test_tokenizers_are_listed_with_their_problems(library: Library, tiny_config
     assert (byte.name, byte.kind, byte.vocab_size, byte.problem) == ("byte", "byte", 261, None)
     assert broken.problem == f"{library.tokenizers / 'broken' / 'tokenizer.json'} is missing."
     assert read_json(byte.folder / "about.json")["kind"] == "byte"
+
+
+@pytest.fixture
+def platform_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform's folders are in `tmp_path`, and the variable is not set."""
+    monkeypatch.delenv("TERRARIUM_HOME", raising=False)
+    for name in ("config", "data"):
+        monkeypatch.setattr(
+            f"terrarium.models.library.library.user_{name}_dir", lambda *_, n=name, **__: str(tmp_path / n)
+        )
+
+
+@pytest.mark.usefixtures("platform_folders")
+def test_a_chosen_folder_is_used_unless_the_variable_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Library().home == tmp_path / "data"
+    (tmp_path / "big disk").mkdir()
+    assert choose_location(tmp_path / "big disk") == tmp_path / "big disk"
+    assert Library().home == tmp_path / "big disk"
+    assert not find_location().is_fixed
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "here"))
+    assert find_location().is_fixed
+    assert Library().home == tmp_path / "here"
+    assert Library(tmp_path).home == tmp_path
+
+
+@pytest.mark.usefixtures("platform_folders")
+def test_among_other_things_it_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "letter.txt").write_text("Dear", "utf-8")
+    assert choose_location(tmp_path / "documents") == tmp_path / "documents" / "Terrarium"
+    (tmp_path / "old" / "runs").mkdir(parents=True)
+    assert choose_location(tmp_path / "old") == tmp_path / "old"  # a library already
+
+
+@pytest.mark.usefixtures("platform_folders")
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    chosen = tmp_path / "stick"
+    chosen.mkdir()
+    choose_location(chosen)
+    chosen.rmdir()
+    location = find_location()
+    assert location.home == tmp_path / "data"
+    assert str(chosen) in location.problem
+    (tmp_path / "config" / "library.json").write_text("{", "utf-8")
+    assert "damaged" in find_location().problem

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrarium.models.metrics.answers import score_answers
 from terrarium.models.metrics.classification import score_classification, score_multi_label
 from terrarium.models.metrics.intervals import bootstrap, mean, paired_bootstrap, wilson
 from terrarium.models.metrics.metrics_table import format_score
 from terrarium.models.metrics.regression import score_regression
 from terrarium.models.metrics.report import report_from_dict
 from terrarium.models.metrics.tagging import score_tagging
+from terrarium.models.metrics.texts import score_answers
 
 
 @pytest.mark.parametrize(  # R: prop.test(x, n, correct = FALSE)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terrarium.models.metrics.answers import exact_match, score_answers, token_f1
 from terrarium.models.metrics.report import compare
-from terrarium.models.metrics.texts import TEXT_METRICS, rouge, score_texts
+from terrarium.models.metrics.texts import TEXT_METRICS, exact_match, rouge, score_answers, score_texts, token_f1
 
 ENGLISH = [
     "Tom took the key.",

@@ -23,7 +23,7 @@ from terrarium.models.files import limits
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_notes import FILE as NOTES
+from terrarium.models.library.run_notes import NOTES_FILE as NOTES
 from terrarium.models.library.run_record import checkpoint_step, lock_of
 from terrarium.models.runs.fork import fork_run
 from terrarium.models.runs.run_file import contents, unpacking

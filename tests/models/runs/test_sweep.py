@@ -7,8 +7,17 @@ import pytest
 
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_queue import RunQueue
-from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from terrarium.models.runs.sweep_result import compare_runs, sweep_infos, sweep_tag
+from terrarium.models.runs.sweep import (
+    SweepRange,
+    SweepValues,
+    compare_runs,
+    grid,
+    parse_range,
+    parse_values,
+    random_search,
+    sweep_infos,
+    sweep_tag,
+)
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.spec_changes import differing_settings, value_of

@@ -12,8 +12,7 @@ from terrarium.models.design import total_parameters
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_index import RunIndex
 from terrarium.models.library.run_record import RunInfo
-from terrarium.models.runs.twin import size_difference, twin_of, twin_specs
-from terrarium.models.runs.twin_result import TwinResult, compare_twins
+from terrarium.models.runs.twin import TwinResult, compare_twins, size_difference, twin_of, twin_specs
 from terrarium.models.settings.model_config import ModelConfig, differences
 from terrarium.models.settings.presets import PRESETS
 from tests.models.own_blocks import NORM_BLOCK, POSITION_BLOCK, STARTS, put_block, start_source, with_block

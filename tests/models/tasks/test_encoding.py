@@ -20,7 +20,7 @@ from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.tasks.batches import balanced_weights, count_labels, make_task_batches
 from terrarium.models.tasks.encoding import TaskEncoder
-from terrarium.models.tasks.losses import task_nll
+from terrarium.models.tasks.forward import task_nll
 from terrarium.models.tasks.row_reader import Item, marked_tokenizer
 from terrarium.models.tasks.rows import check_rows, checked_groups, find_labels
 from terrarium.models.tokenizers import SPECIAL_TOKENS, train_tokenizer

@@ -11,16 +11,15 @@ from tokenizers import Tokenizer
 from terrarium.models.events import result_of
 from terrarium.models.library.library import Library
 from terrarium.models.recipes.pronoun_specs import pronoun_spec
-from terrarium.models.tiny_world import pronoun_corpus as corpus
-from terrarium.models.tiny_world.pronoun_corpus import build_pronoun_corpus
-from terrarium.models.tiny_world.pronouns import sentences
+from terrarium.models.tiny_world import pronouns
+from terrarium.models.tiny_world.pronouns import build_pronoun_corpus, sentences
 from terrarium.models.training.estimates.preview import preview_data
 from terrarium.models.training.prepare import PreparedData, prepare_trial
 
 
 def test_the_referent_is_marked(library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every fortieth sentence, because tokenizing thousands takes a while."""
-    monkeypatch.setattr(corpus, "sentences", lambda *, held_out: islice(sentences(held_out=held_out), 0, None, 40))
+    monkeypatch.setattr(pronouns, "sentences", lambda *, held_out: islice(sentences(held_out=held_out), 0, None, 40))
     spec = pronoun_spec("encoder-only")
     design = dataclasses.replace(spec.model, context_length=128)
     spec = dataclasses.replace(spec, model=design)

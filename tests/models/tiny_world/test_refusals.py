@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.data.corpus_texts import prepare_corpus
 from terrarium.models.events import result_of
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import DataSpec

@@ -22,7 +22,7 @@ from terrarium.models.tiny_world.events import (
     Thanks,
     WorldEvent,
 )
-from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.stories import LANGUAGES
 
 GOLDEN = [
     (

@@ -16,8 +16,7 @@ from terrarium.models.evaluation.held_out_questions import held_out_questions
 from terrarium.models.events import Progress, TextsShown
 from terrarium.models.library.library import Library
 from terrarium.models.tiny_world import corpus as tiny_world
-from terrarium.models.tiny_world.corpus import EDITION, N_TRAIN, N_VAL
-from terrarium.models.tiny_world.dialogues import SHARES, conversations
+from terrarium.models.tiny_world.corpus import EDITION, N_TRAIN, N_VAL, SHARES, conversations
 from terrarium.models.tiny_world.questions import KINDS, Question, held_out_phrasing
 from terrarium.models.tiny_world.splits import is_held_out
 from terrarium.models.tiny_world.world import World

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.builder.diagram.block_diagram import BlockDiagram
-from terrarium.app.builder.diagram.card import format_parameters
+from terrarium.app.builder.diagram.cards import format_parameters
 from terrarium.app.builder.diagram.items import Mark, NodeItem, StepItem
 from terrarium.app.builder.diagram.lines import WireItem
 from terrarium.app.kit.forms.editors import IntBox

@@ -9,8 +9,7 @@ import pytest
 
 from terrarium.app.builder.diagram.describe import describe
 from terrarium.app.builder.diagram.geometry import Picture, Point, Rect
-from terrarium.app.builder.diagram.layout import layout_blocks
-from terrarium.app.builder.diagram.layout_area import layout_area
+from terrarium.app.builder.diagram.layout import layout_area, layout_blocks
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS

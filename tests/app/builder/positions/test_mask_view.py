@@ -10,8 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.builder.positions.mask_grid import MaskGrid
-from terrarium.app.builder.positions.mask_view import MaskView
+from terrarium.app.builder.positions.mask_view import MaskGrid, MaskView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.settings.model_config import ModelConfig
 

@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from terrarium.app.chat.archive.draft_use import DraftUse
-from terrarium.app.chat.archive.exchange import as_markdown, import_chat
-from terrarium.app.chat.archive.index import ChatIndex
+from terrarium.app.chat.archive.chat_library import as_markdown, import_chat
 from terrarium.app.chat.archive.json_format import chat_text
-from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
-from terrarium.app.chat.archive.store import ChatSaver, ChatStore
+from terrarium.app.chat.archive.message_tree import Chat, DraftUse, DrawnToken, GenerationInfo, Message
+from terrarium.app.chat.archive.store import ChatIndex, ChatSaver, ChatStore
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.events import Speculated
 from terrarium.models.library.library import Library

@@ -14,8 +14,14 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from terrarium.app.chat.notebook.editor import NotebookEditor
-from terrarium.app.chat.notebook.file import Segment, WrittenToken, open_notebook, read_notebook, write_notebook
-from terrarium.app.chat.notebook.keeper import NotebookKeeper
+from terrarium.app.chat.notebook.file import (
+    NotebookKeeper,
+    Segment,
+    WrittenToken,
+    open_notebook,
+    read_notebook,
+    write_notebook,
+)
 from terrarium.app.chat.notebook.notebook_page import Notebook
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.theme import ThemeProvider
@@ -265,7 +271,7 @@ def test_the_newest_text_is_saved_on_quit_even_during_a_write(
             goes_on.wait(5)
         write_notebook(path, segments)
 
-    monkeypatch.setattr("terrarium.app.chat.notebook.keeper.write_notebook", slowly)
+    monkeypatch.setattr("terrarium.app.chat.notebook.file.write_notebook", slowly)
     keeper.keep()
     keeper.soon.timeout.emit()  # the second is over: the old text is on its way
     text[0] = "new"

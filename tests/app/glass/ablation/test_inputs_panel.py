@@ -9,9 +9,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.ablation.inputs_panel import InputsPanel
-from terrarium.app.glass.ablation.inputs_sentence import format_effect
-from terrarium.app.glass.ablation.signed_bars import Amount, SignedBars
+from terrarium.app.glass.ablation.inputs_panel import Amount, InputsPanel, SignedBars
+from terrarium.app.glass.ablation.sentences import format_effect
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.remembered import SIMPLE

@@ -6,8 +6,14 @@ import math
 
 import pytest
 
-from terrarium.app.glass.ablation.ablation_sentence import describe_change, describe_move, describe_survey
-from terrarium.app.glass.ablation.inputs_sentence import describe_inputs, describe_sum, format_effect
+from terrarium.app.glass.ablation.sentences import (
+    describe_change,
+    describe_inputs,
+    describe_move,
+    describe_sum,
+    describe_survey,
+    format_effect,
+)
 from terrarium.app.glass.read_text import ReadText
 from terrarium.models.inspect.ablation import ModelPart
 from terrarium.models.inspect.leave_one_out import InputToken

@@ -6,8 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
-from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink, reveal
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout import AdaptiveSplitter
 from terrarium.app.kit.layout.views import View, Views
 from terrarium.app.kit.theme import ThemeProvider
 

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtGui import QFontMetrics
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.layout.relayout import cut_row
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.kit.tokens.token_view import PillPainter, TokenView

@@ -18,7 +18,7 @@ from terrarium.app.run_views.rewards.kl_panel import KlPanel
 from terrarium.app.run_views.rewards.rewards_view import RewardsView
 from terrarium.app.session.routes import Route, ShowRun, StopAt
 from terrarium.app.session.session import Session
-from terrarium.models.alignment.best_of_curve import BestOfPoint
+from terrarium.models.alignment.best_of import BestOfPoint
 from terrarium.models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
 from terrarium.models.files.jsonl import read_rows
 from terrarium.models.runs.run_folder import RunFolder

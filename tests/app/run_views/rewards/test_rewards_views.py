@@ -15,8 +15,7 @@ from terrarium.app.plots.chart import Chart
 from terrarium.app.run.run_view import RunView
 from terrarium.app.run_views.curves.curves_view import CurvesView
 from terrarium.app.run_views.curves.run_axis import RunAxis
-from terrarium.app.run_views.rewards.chart_plan import plan_charts
-from terrarium.app.run_views.rewards.figure_chart import FigureChart, FigureMark, Series
+from terrarium.app.run_views.rewards.figure_chart import FigureChart, FigureMark, Series, plan_charts
 from terrarium.app.run_views.rewards.replies import RepliesView
 from terrarium.app.run_views.rewards.reply_list import about_group, about_reply
 from terrarium.app.run_views.rewards.reply_tokens import shade_of

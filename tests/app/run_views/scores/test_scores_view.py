@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run.run_view import RunView
 from terrarium.app.run_views.scores.comparison import distinct_names
-from terrarium.app.run_views.scores.prediction_words import format_answer
+from terrarium.app.run_views.scores.prediction_rows import format_answer
 from terrarium.app.run_views.scores.scores_view import ScoresView
 from terrarium.app.run_views.scores.summary import describe_lead
 from terrarium.app.session.life import Life

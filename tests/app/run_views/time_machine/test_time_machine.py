@@ -17,7 +17,7 @@ from terrarium.app.kit.basics import EmptyState
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.attention_pictures import head_picture, side_of
 from terrarium.app.plots.chart import Curve
-from terrarium.app.run_views.curves.sample_text import changes
+from terrarium.app.run_views.curves.sample_feed import changes
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.run_views.time_machine import panes
 from terrarium.app.run_views.time_machine.attention_pane import AttentionPane, format_site, head_weights

@@ -14,8 +14,7 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.lineage.origin_card import LineageCard
-from terrarium.app.lineage.origin_view import OriginView
+from terrarium.app.lineage.origin_view import LineageCard, OriginView
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.runs.overlay.overlay import RunOverlay
 from terrarium.app.runs.overlay.overlay_curves import Curves

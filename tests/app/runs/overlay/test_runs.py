@@ -14,7 +14,7 @@ import pytest
 
 from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.lineage.origin import lineage_of
-from terrarium.app.runs.overlay.comparison import compare_runs
+from terrarium.app.runs.overlay.differences import compare_runs
 from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
 from terrarium.app.runs.overlay.overlay_lines import COMPARED, LineMaker, OverlaySpec
 from terrarium.app.runs.run_query import matches, sort_runs

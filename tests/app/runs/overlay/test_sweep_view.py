@@ -15,8 +15,7 @@ from terrarium.app.runs.overlay.parallel_axes import parallel_axes, setting_titl
 from terrarium.app.runs.overlay.sweep_view import SweepView
 from terrarium.app.session.routes import Route
 from terrarium.app.session.session import Session
-from terrarium.models.runs.sweep import SweepValues, grid
-from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.runs.sweep import SweepRun, SweepValues, grid
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.tune_spec import TuneSpec

@@ -12,12 +12,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from terrarium.app.serve.endpoint.address import base_url, bind
 from terrarium.app.serve.endpoint.endpoints import BODY_SECONDS, make_endpoint
-from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
-from terrarium.app.serve.endpoint.http_server import HEAD_SECONDS, HttpServer
+from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel, ThreadEngine
+from terrarium.app.serve.endpoint.http_server import HEAD_SECONDS, HttpServer, base_url, bind
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
-from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.settings.model_config import ModelConfig

@@ -14,8 +14,7 @@ import torch
 from tokenizers import Tokenizer
 
 from terrarium.app.cli import main
-from terrarium.app.serve.endpoint.address import base_url
-from terrarium.app.serve.endpoint.http_server import HttpServer
+from terrarium.app.serve.endpoint.http_server import HttpServer, base_url
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.own_template import encode_messages
 from terrarium.models.custom_blocks import store

@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 
 from terrarium.app.cli import main
 from terrarium.app.serve.endpoint import endpoints
-from terrarium.app.serve.endpoint.address import HOST, base_url, bind
 from terrarium.app.serve.endpoint.endpoints import MAX_BODY_BYTES
+from terrarium.app.serve.endpoint.http_server import HOST, base_url, bind
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
 from terrarium.app.serve.endpoint.requests import chat_requests
 from terrarium.app.serve.endpoint.response_formats import CompletionFormat

@@ -13,14 +13,12 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
-from terrarium.app.serve.endpoint.address import base_url, bind
 from terrarium.app.serve.endpoint.endpoints import make_endpoint
-from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
+from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel, WorkerEngine
 from terrarium.app.serve.endpoint.errors import ModelGoneError
-from terrarium.app.serve.endpoint.http_server import HttpServer
+from terrarium.app.serve.endpoint.http_server import HttpServer, base_url, bind
 from terrarium.app.serve.endpoint.request_log import RequestLog
 from terrarium.app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
-from terrarium.app.serve.endpoint.worker_engine import WorkerEngine
 from terrarium.app.worker.worker import Worker
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.events import Event

@@ -19,14 +19,13 @@ from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare import compare_view, text_work
 from terrarium.app.tokenizer.compare.compare_view import Selection, TokenizerCompareView
 from terrarium.app.tokenizer.compare.figures_table import FiguresTable
-from terrarium.app.tokenizer.compare.grid_lines import GridLines
 from terrarium.app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from terrarium.app.tokenizer.compare.spot import token_spot
-from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
+from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, GridLines, TextGrid, cluster_edges
 from terrarium.models.design import total_parameters
 from terrarium.models.settings.presets import PRESETS
-from terrarium.models.tiny_world import parallel
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tiny_world import stories
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES
 from terrarium.models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
 
 TEXT = "The naïve café 🌱👩‍🚀 of e\u0301t\u0301e.\n\nשלום 12 東京\t<|end|> the cat sat\u200b on नमस्ते 🇩🇪🇫🇷.\r\nend"
@@ -244,7 +243,7 @@ def test_languages_are_measured_and_charted(
     assert view.texts.cancel.isVisible()
     until(lambda: not view.texts.busy)
     assert view.texts.labels == list(LANGUAGE_NAMES)
-    told = {name: list(parallel.stories(name, 3)) for name in LANGUAGE_NAMES}
+    told = {name: list(stories.stories(name, 3)) for name in LANGUAGE_NAMES}
     for i, language in enumerate(LANGUAGE_NAMES):
         assert view.texts.figures(i)["byte"].n_tokens == sum(len(story.encode()) for story in told[language])
         assert view.texts.bars.value(i + 1, 1) == view.texts.figures(i)["byte"].tokens_per_word

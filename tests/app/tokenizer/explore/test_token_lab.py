@@ -19,8 +19,7 @@ from terrarium.app.kit.tokens import token_view
 from terrarium.app.kit.tokens.pill_layout import PillLayout
 from terrarium.app.kit.tokens.token_view import TokenView
 from terrarium.app.tokenizer.encoder import MAX_SYNC_BYTES, Encoder
-from terrarium.app.tokenizer.explore.byte_strip import ByteStrip
-from terrarium.app.tokenizer.explore.token_lab import TokenLab
+from terrarium.app.tokenizer.explore.token_lab import ByteStrip, TokenLab
 from terrarium.app.tokenizer.text_offsets import TextOffsets
 from terrarium.models.tokenizers import decode, token_pieces, train_tokenizer
 from terrarium.models.tokenizers.text.encoded import EncodedText

@@ -17,8 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.tokenizer.making.import_menu import HubDialog, PatternDialog
-from terrarium.app.tokenizer.making.importing import TokenizerImporter
+from terrarium.app.tokenizer.making.import_menu import HubDialog, PatternDialog, TokenizerImporter
 from terrarium.app.tokenizer.tokenizer_tab import TokenizerTab
 from terrarium.models.tokenizers.foreign.isolated_reading import reader
 from tests.app.heard import Heard

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.steps import analysis
+from terrarium.app.tokenizer.steps.drawing import LookupDrawing
 from terrarium.app.tokenizer.steps.lattice import LatticeDrawing
-from terrarium.app.tokenizer.steps.lookup import LookupDrawing
 from terrarium.app.tokenizer.steps.merge_tree import MergeTreeDrawing
 from terrarium.app.tokenizer.steps.scan import ScanDrawing
 from terrarium.app.tokenizer.steps.steps_view import StepsView

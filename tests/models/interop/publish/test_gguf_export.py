@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from terrarium.models import load_model
 from terrarium.models.events import Notice, Progress, result_of
 from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS
 from terrarium.models.interop.graphs.graphs import (
     NoGraphError,
     graph_of,
@@ -26,11 +27,10 @@ from terrarium.models.interop.publish import share
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
 from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.library.library import Library
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.tokenizer_options import TokenizerOptions
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.tokenizers import encode_text, train_tokenizer
 from terrarium.models.tokenizers.foreign.vocab_files import word_piece
 from tests.models.interop.support import drive

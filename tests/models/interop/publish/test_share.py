@@ -17,11 +17,11 @@ from terrarium.models.corpora.corpus import build_examples_corpus
 from terrarium.models.events import Notice
 from terrarium.models.inference.held_out import held_out, held_out_replies, held_out_texts
 from terrarium.models.inference.measure_weights import nats
+from terrarium.models.inference.weight_kinds import GGUF_FORMATS
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.publish.ollama import message_form, modelfile, ollama_commands, ollama_name
 from terrarium.models.interop.publish.share import gguf_sizes, share_gguf
 from terrarium.models.library.library import Library
-from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.tokenizers import decode, train_tokenizer
 from tests.models.interop.publish.test_gguf_export import LLAMA
 from tests.models.interop.support import drive

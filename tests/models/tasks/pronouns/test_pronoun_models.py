@@ -31,9 +31,8 @@ from terrarium.models.tasks.pronouns.evaluation import (
 from terrarium.models.tasks.pronouns.pointing import check_pointing, pointer_scores
 from terrarium.models.tasks.pronouns.pronoun_reading import read_sentence, read_sentences
 from terrarium.models.tasks.pronouns.resolving import evaluate_pronouns, resolve
-from terrarium.models.tiny_world import pronoun_corpus
-from terrarium.models.tiny_world.pronoun_corpus import build_pronoun_corpus
-from terrarium.models.tiny_world.pronouns import NOUNS, Reference, sentences
+from terrarium.models.tiny_world import pronouns
+from terrarium.models.tiny_world.pronouns import NOUNS, Reference, build_pronoun_corpus, sentences
 from terrarium.models.tokenizers import decode, train_tokenizer
 from terrarium.models.training.batches import make_batches
 from terrarium.models.training.objective import weighted_nll
@@ -52,8 +51,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
     library = Library(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pronoun_corpus, "sentences", some)
-        pronoun_corpus.build_pronoun_corpus(library)
+        patch.setattr(pronouns, "sentences", some)
+        build_pronoun_corpus(library)
     return library
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from terrarium.models.corpora.corpus import open_corpus
-from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.data.corpus_texts import prepare_corpus
 from terrarium.models.events import Progress, result_of
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import DataSpec

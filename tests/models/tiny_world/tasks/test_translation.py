@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from terrarium.models.tiny_world import lexicon
-from terrarium.models.tiny_world.parallel import LANGUAGES
 from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.stories import LANGUAGES
 from terrarium.models.tiny_world.tasks.german_cases import CaseErrors, case_errors
 from terrarium.models.tiny_world.tasks.translation import ENGLISH, KINDS, QUALITIES
 from tests.models.tiny_world.tasks.conftest import Splits

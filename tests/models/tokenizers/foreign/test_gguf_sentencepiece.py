@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from terrarium.models.settings.tokenizer_options import TokenizerOptions
-from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tiny_world.stories import stories
 from terrarium.models.tokenizers import decode, encode_text, train_tokenizer
 from terrarium.models.tokenizers.foreign.gguf_fields import tokenizer_fields
 from terrarium.models.tokenizers.foreign.gguf_tokenizer import make_tokenizer

@@ -16,11 +16,10 @@ from terrarium.models.design import parameters_by_component, total_parameters
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world.english import parse_story
-from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES, stories
+from terrarium.models.tiny_world.stories import LANGUAGE_NAMES, stories
 from terrarium.models.tokenizers import encode_text, train_tokenizer
 from terrarium.models.tokenizers.special_tokens import unknown_ids
-from terrarium.models.tokenizers.text.compare import MeasuredPart, compare, model_cost
-from terrarium.models.tokenizers.text.text_measures import Figures, measure_texts
+from terrarium.models.tokenizers.text.compare import Figures, MeasuredPart, compare, measure_texts, model_cost
 
 TEXT = (
     "The internationalization of nations: unbelievable, believable! «Naïve café», Straße 1234 …\n"
