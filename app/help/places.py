@@ -1,4 +1,4 @@
-"""The places in the window that help can link to, as plain names; app.shell.places navigates to them."""
+"""The places in the window that help can link to, as plain names; app.shell.navigator leads to them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _BEFORE_PANELS: Mapping[str, str] = {
     "tokenizer/about": "Tokenizer → About",
     "tokenizer/train": "Tokenizer → Train",
     "data": "Data",
+    "data/import": "Data → Import",
+    "data/hub": "Data → Hugging Face hub",
     "builder/diagram": "Builder → Diagram",
     "builder/positions": "Builder → Positions",
     "builder/mask": "Builder → Mask",
@@ -86,6 +88,8 @@ _FOUND_BY: Mapping[str, str] = {
     "builder/compare": "designs architectures side by side",
     "builder/costs": "memory FLOPs parameters time dry run",
     "builder/diagram": "architecture blocks",
+    "data/import": "files tables texts conversations CSV JSON Parquet open",
+    "data/hub": "datasets download browse",
     "training/new": "train a model sweep queue fine-tune LoRA DPO PPO GRPO",
     "training/recipes": "fine-tuning translation summary questions code alignment",
     "training/run/curves": "loss metrics export compare runs",

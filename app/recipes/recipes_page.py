@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QStackedLayout, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import column, label, row, scrolling
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -128,6 +128,13 @@ class RecipesPage(QWidget):
         """The demonstration whose result is shown; "" while the cards are shown."""
         return self._shown
 
+    @property
+    def focused(self) -> str:
+        """The recipe or demonstration in whose card the keyboard is; "" if none."""
+        focus = QApplication.focusWidget()
+        cards: Mapping[str, QWidget] = {**self.cards, **self.demonstrations}
+        return next((name for name, card in cards.items() if focus is not None and card.isAncestorOf(focus)), "")
+
     def has_recipe(self, name: str) -> bool:
         """Return whether there is a recipe or demonstration of this name."""
         return name in self.cards or name in self.demonstrations
@@ -138,8 +145,8 @@ class RecipesPage(QWidget):
         card: RecipeCard | DemonstrationCard
         if name in self.demonstrations:
             card = self.demonstrations[name]
-            self._focused = "" if card.start.isEnabled() else name  # focused once its bases are read
-            card.start.setFocus()
+            self._focused = "" if card.start.isEnabled() else name  # its Start is focused once its bases are read
+            (card.start if card.start.isEnabled() else card.more).setFocus()
         else:
             card = self.cards[name]
             (card.open if card.choices.missing else card.start).setFocus()
@@ -201,7 +208,7 @@ class RecipesPage(QWidget):
             card.show_results([run for run in found.scored if run.result.name == name])
         for name, each in self.demonstrations.items():
             each.offer(found.bases, found.own)
-            if name == self._focused:
+            if name == self._focused and each.start.isEnabled():
                 each.start.setFocus()
             each.show_results(
                 self._results_of(name), found.names, [one for one in found.halted if one.mark.name == name]

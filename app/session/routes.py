@@ -318,7 +318,7 @@ def read_link(text: str) -> Linked:
     if not path:
         raise ValueError(f"“{text[:80]}” names no place: write one after {SCHEME}://, such as training/recipes.")
     for kind in _LINKED:
-        fits = re.fullmatch(_pattern(kind.PATH), path)
+        fits = re.fullmatch(_pattern(kind.PATH), path, re.DOTALL)
         if fits is None:
             continue
         given = {name: value for name, value in fits.groupdict().items() if value} | asked

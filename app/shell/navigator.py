@@ -96,7 +96,7 @@ class Navigator(QObject):
             case ShowRun():
                 self._show_run(route)
             case ShowComparison(tag):
-                self._training.show_sweep(tag)
+                self._compare(tag)
             case LearnTask(task):
                 self._show_task(task)
             case OpenModel():
@@ -198,7 +198,7 @@ class Navigator(QObject):
                     page.show_slot(slot)
             case "chat" if rest:
                 self._show_in_chat(rest)
-            case "tokenizer" | "builder":
+            case "tokenizer" | "data" | "builder":
                 self._show_view(tab, rest)
             case _:
                 self._window.show_tab(tab)
@@ -251,6 +251,13 @@ class Navigator(QObject):
         if view == "machine" and route.step is not None:
             views.view(view).go_to_step(route.step)
 
+    def _compare(self, tag: str) -> None:
+        session = self._session
+        may_come = session.queue.waiting or session.training.active  # runs with the tag
+        if not may_come and not any(tag in run.tags for run in session.runs.list()):
+            raise ValueError(f"No run has the tag “{tag[:80]}”.")
+        self._training.show_sweep(tag)
+
     def _run_with(self, view: str) -> str:
         """Return the run in view if it has that view, else the newest that has it."""
         session, chosen = self._session, self._window.training.run_view.run_id
@@ -302,7 +309,10 @@ class Navigator(QObject):
         spec = self._session.runs.spec(run_id)
         if (route.layer is None and route.head is None) or spec is None:
             return None
-        config, layer, head = spec.model, route.layer or 1, route.head or 1
+        config = spec.model
+        layer, head = (1 if number is None else number for number in (route.layer, route.head))
+        if not layer or not head:
+            raise ValueError("Layers and heads are counted from 1.")
         if layer > config.n_layer or head > config.n_head:
             raise ValueError(
                 f"“{route.run}” has no layer {layer:,}, head {head:,}: it has {config.n_layer} layers of "
@@ -337,11 +347,11 @@ class Navigator(QObject):
                 return ShowTokenizer(session.tokenizers.name, page.views.current)
             case "builder" if session.designs.name:
                 return ShowDesign(session.designs.name, page.views.current)
-            case "builder" | "tokenizer":
-                return ShowPlace(f"{current}/{page.views.current}")
             case "data" if session.datasets.sha and page.views.current == "dataset":
                 info = session.datasets.info(session.datasets.sha)
                 return ShowDataset(info.name if info is not None else session.datasets.sha)
+            case "tokenizer" | "data" | "builder" if f"{current}/{page.views.current}" in PLACES:
+                return ShowPlace(f"{current}/{page.views.current}")
             case "training":
                 return self._here_in_training()
             case "chat":
@@ -356,7 +366,9 @@ class Navigator(QObject):
             return ShowRun(self._named(run_id), view, step if step >= 0 else None)
         if tab.compared_tag:
             return ShowComparison(tab.compared_tag)
-        return ShowPlace("training/recipes" if tab.shows_recipes else "training/new")
+        if tab.shows_recipes:
+            return LearnTask(tab.recipes.focused) if tab.recipes.focused else ShowPlace("training/recipes")
+        return ShowPlace("training/new")
 
     def _here_in_chat(self, tab: Any) -> Linked:
         model, mode = self._session.chat.model, tab.modes.current

@@ -216,6 +216,11 @@ class EmbeddingsPage(GlassPanel):
                 share = format_percent(event.done / event.total)
                 self._show_message("Counting the tokens …", f"{share} of its training text so far.")
 
+    @property
+    def busy(self) -> bool:
+        """Whether tokens are being counted, the map is being computed, or neighbours are being looked up."""
+        return self._counting.busy or self.examiner.busy or self._seeker.busy
+
     @Slot(object)
     def _on_counted(self, counted: tuple[str, TokenUse | None]) -> None:
         run_id, use = counted

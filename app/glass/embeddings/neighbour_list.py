@@ -29,13 +29,14 @@ class NeighbourList(PaintedRows):
         self._rows: Sequence[tuple[int, str, float]] = ()
         self._at = -1
         self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def show_rows(self, rows: Sequence[tuple[int, str, float]]) -> None:
         """Show rows of (id, name, cosine)."""
         self._rows, self._at = rows, -1
-        self.setAccessibleDescription(", ".join(f"{name} {cosine:.2f}" for _, name, cosine in rows))
+        near = ", ".join(f"{name} {cosine:.2f}" for _, name, cosine in rows)
+        self.setAccessibleDescription(f"{near}. Up and down move, Enter chooses.")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if rows else Qt.FocusPolicy.NoFocus)  # empty, it has no height
         self._restyle()
 
     @property

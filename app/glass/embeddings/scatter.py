@@ -72,7 +72,7 @@ class EmbeddingScatter(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(240, 200)
-        self.setAccessibleName("Map of the embeddings. Plus and minus zoom, 0 shows all.")
+        self.setAccessibleName("Map of the embeddings. The keys plus and minus zoom, 0 shows all.")
         theme.theme_changed.connect(self._redraw)
 
     def sizeHint(self) -> QSize:

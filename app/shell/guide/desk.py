@@ -131,10 +131,13 @@ class GuideDesk(QObject):
             self._fit()
 
     def open_chapter(self, name: str, step: int) -> None:
-        """Open a chapter at a step, counted from 1. Raises ValueError if there is no such chapter."""
-        if name not in (names := [chapter.name for chapter in self.guide.chapters]):
-            raise ValueError(f"The guide has no chapter “{name[:80]}”: it has {', '.join(names)}.")
-        self.guide.open(name, max(step - 1, 0))
+        """Open a chapter at a step, counted from 1. Raises ValueError if there is none."""
+        chapters = {chapter.name: chapter for chapter in self.guide.chapters}
+        if name not in chapters:
+            raise ValueError(f"The guide has no chapter “{name[:80]}”: it has {', '.join(chapters)}.")
+        if not 1 <= step <= len(chapters[name].steps):
+            raise ValueError(f"This chapter has steps 1 to {len(chapters[name].steps)}, and no step {step:,}.")
+        self.guide.open(name, step - 1)
 
     def toggle(self) -> None:
         """Show the panel and put the keyboard in it, or hide it."""

@@ -30,6 +30,7 @@ from terrarium.app.builder.design_list import DesignList
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.item_list import ItemList
 from terrarium.app.kit.layout.tab_order import tab_stops
+from terrarium.app.plots.chart_base import ChartBase
 from terrarium.app.runs.run_list import RunList
 from terrarium.app.session.remembered import EVERYTHING
 from terrarium.app.session.routes import ShowPlace
@@ -222,6 +223,8 @@ def is_missed(widget: QWidget, shown: QWidget, stops: list[QWidget]) -> bool:
     ):
         return False
     if isinstance(widget, HelpMark) or QWidget.window(widget) is not shown:  # F1 does the same
+        return False
+    if isinstance(widget.parentWidget(), ChartBase):  # the Menu key opens its menu; it is there under the pointer
         return False
     if by_arrows(widget, stops) or isinstance(widget, QHeaderView):
         return False
