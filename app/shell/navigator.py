@@ -45,6 +45,7 @@ from terrarium.app.session.routes import (
 from terrarium.app.shell.screens import Screens
 from terrarium.app.shell.top_bar import TABS
 from terrarium.models.library.run_record import RunInfo
+from terrarium.models.number_words import format_count
 from terrarium.models.settings.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -315,8 +316,8 @@ class Navigator(QObject):
             raise ValueError("Layers and heads are counted from 1.")
         if layer > config.n_layer or head > config.n_head:
             raise ValueError(
-                f"“{route.run}” has no layer {layer:,}, head {head:,}: it has {config.n_layer} layers of "
-                f"{config.n_head} heads."
+                f"“{route.run}” has no layer {layer:,}, head {head:,}: it has {format_count(config.n_layer, 'layer')} "
+                f"of {format_count(config.n_head, 'head')}."
             )
         stack = "decoder." if config.topology == "encoder-decoder" else ""
         return Head(f"{stack}blocks.{layer - 1}.attention", head - 1)

@@ -421,9 +421,9 @@ def test_a_run_is_shown_at_a_step_and_a_model_at_a_head(window: MainWindow, unti
     run = window.session.runs.list()[0]
     window.links.open(write_link(ShowRun(run.name, step=5)))
     until(lambda: window.navigator.here() == ShowRun(run.name, "machine", 5))
-    window.links.open(write_link(OpenModel(run.name, "attention", layer=2, head=2, text="The cat")))
+    window.links.open(write_link(OpenModel(run.name, "attention", layer=1, head=2, text="The cat")))
     until(lambda: window.session.chat.state == "ready")
-    until(lambda: window.navigator.here() == OpenModel(run.name, "attention", run.step, 2, 2))
+    until(lambda: window.navigator.here() == OpenModel(run.name, "attention", run.step, 1, 2))
     tab: Any = window.pages.page("chat")
     assert tab.page.composer.field.toPlainText() == "The cat"
     assert not said
